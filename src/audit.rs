@@ -1,0 +1,319 @@
+//! [`audit`]: train N times, compare every tensor, say what agreed. The story of the main command, top to bottom.
+
+mod describe;
+mod divergence;
+mod options;
+mod place;
+mod settle;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::child;
+use crate::compare::{Comparison, compare};
+use crate::control::{observer, one_ulp, with_itself};
+use crate::error::{Error, Result};
+use crate::knob::{self};
+use crate::process::{self, Launch};
+use crate::report::{Control, Divergence, Report, text};
+use crate::spec::{Capture, Isolation, Spec};
+use crate::tolerance::Tolerance;
+use crate::trace::Trace;
+use crate::verdict::{Verdict, judge};
+use crate::workload::Workload;
+
+pub use options::{Named, Options, World};
+use place::Place;
+
+/// Audits each workload and puts the reports together. Failures become the verdict `inconclusive`, never a panic or a
+/// missing report.
+pub fn audit(workloads: &[Named], options: &Options, world: &mut World) -> Report {
+    let mut reports = Vec::new();
+    for workload in workloads {
+        let report = audit_one(workload, options, world).unwrap_or_else(|error| {
+            let mut report = Report::inconclusive("audit", &error.to_failure(), options.seed);
+            report.subject = Some(describe::subject(workload, options));
+            report
+        });
+        if workloads.len() > 1 {
+            (world.progress)(text::brief(&report, text::Color::Plain).trim_end());
+        }
+        reports.push(report);
+        if world.signals.arrived().is_some() {
+            break;
+        }
+    }
+    match <[Report; 1]>::try_from(reports) {
+        Ok([report]) => report,
+        Err(reports) => Report::of_many("audit", reports, options.seed),
+    }
+}
+
+/// Audits a workload of the caller's own. Its runs are fresh processes: this program, started again with the same
+/// arguments, which comes here once more and then does not return. So call it early in `main`, and print nothing before.
+pub fn of(workload: &dyn Workload, steps: u64, batch: u64, options: &Options) -> Report {
+    let find = |name: &str| match name {
+        _ if name == workload.name() => Ok(workload),
+        other => Err(Error::Usage(format!(
+            "this program was asked for the workload {other}"
+        ))),
+    };
+    match child::asked_for() {
+        Some(name) if name == workload.name() => {
+            let code = child::serve(find, std::io::stdin(), std::io::stdout());
+            std::process::exit(i32::from(code))
+        }
+        Some(other) => {
+            let skipped = Error::Usage(format!("this process runs only the workload {other}"));
+            return Report::inconclusive("audit", &skipped.to_failure(), options.seed);
+        }
+        None => {}
+    }
+    let named = Named {
+        name: workload.name().into(),
+        steps,
+        batch,
+    };
+    let mut argv: Vec<OsString> = std::env::args_os().collect();
+    let prepared =
+        std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e));
+    let world = prepared.and_then(|program| {
+        argv.splice(..1.min(argv.len()), [program.into_os_string()]);
+        Ok((argv, process::watch()?))
+    });
+    match world {
+        Ok((argv, signals)) => audit(
+            &[named],
+            options,
+            &mut World {
+                argv,
+                signals,
+                progress: &mut |_| {},
+            },
+        ),
+        Err(error) => Report::inconclusive("audit", &error.to_failure(), options.seed),
+    }
+}
+
+fn audit_one(workload: &Named, options: &Options, world: &mut World) -> Result<Report> {
+    if options.runs < 2 {
+        return Err(Error::Usage(format!(
+            "--runs {}: two runs at least, or there is nothing to compare",
+            options.runs
+        )));
+    }
+    let place = Place::new(options.keep.as_deref(), &workload.name)?;
+    let capture = match options.tolerance {
+        Tolerance::Bitwise => Capture::Digests,
+        // Digests cannot tell near from far: a tolerance needs the values of every step.
+        Tolerance::Close(_) => Capture::Values,
+    };
+    let specs: Vec<Spec> = (0..options.runs)
+        .map(|run| {
+            spec(
+                workload,
+                options,
+                capture,
+                run > 0,
+                place.path.join(format!("run-{run}")),
+            )
+        })
+        .collect::<Result<_>>()?;
+    execute(&specs, options, world, 0)?;
+    let traces: Vec<Trace> = specs
+        .iter()
+        .map(|spec| Trace::open(&spec.out))
+        .collect::<Result<_>>()?;
+    let (reference, candidates) = traces
+        .split_first()
+        .ok_or_else(|| Error::Usage("no runs".into()))?;
+    let comparisons: Vec<Comparison> = candidates
+        .iter()
+        .map(|candidate| compare(reference, candidate, &options.tolerance))
+        .collect();
+    let mut report = describe::describe(workload, options, &traces, &comparisons);
+    if let Some((at, comparison)) = comparisons
+        .iter()
+        .enumerate()
+        .find(|(_, one)| judge(one) == Verdict::Diverged)
+    {
+        let mut first = divergence::divergence(at + 1, comparison);
+        if let Some(first) = &mut first
+            && first.index.is_none()
+            && matches!(first.status, crate::compare::Status::Diverged)
+        {
+            look_closer(first, &mut report, &specs, &place, options, world);
+        }
+        report.first_divergence = first;
+    }
+    report.controls = vec![
+        with_itself(reference, &Trace::open(&specs[0].out)?),
+        one_ulp(reference, options.seed),
+    ];
+    if options.prove_observer {
+        report
+            .controls
+            .push(prove_observer(workload, options, reference, &place, world)?);
+    }
+    settle::settle(&mut report, reference, options.inject.as_ref());
+    Ok(report)
+}
+
+fn spec(
+    workload: &Named,
+    options: &Options,
+    capture: Capture,
+    candidate: bool,
+    out: PathBuf,
+) -> Result<Spec> {
+    if options.batch == Some(0) {
+        return Err(Error::Usage(
+            "--batch 0: a batch has at least one sample".into(),
+        ));
+    }
+    let plan = knob::plan(options.mode, options.threads, &options.knobs, |name| {
+        std::env::var(name).ok()
+    })?;
+    Ok(Spec {
+        workload: workload.name.clone(),
+        seed: options.seed,
+        steps: options.steps.unwrap_or(workload.steps),
+        batch: options.batch.unwrap_or(workload.batch),
+        dtype: options.dtype,
+        device: options.device.clone(),
+        threads: options.threads,
+        mode: options.mode,
+        plan,
+        inputs: options.inputs.clone(),
+        capture,
+        inject: options.inject.clone().filter(|_| candidate),
+        out,
+    })
+}
+
+/// Runs every spec: each in a process of its own, or all in one. `first` is the number of the first.
+fn execute(specs: &[Spec], options: &Options, world: &mut World, first: usize) -> Result<()> {
+    let groups: Vec<&[Spec]> = match options.isolation {
+        Isolation::Fresh => specs.chunks(1).collect(),
+        Isolation::Shared => vec![specs],
+    };
+    for (at, group) in groups.into_iter().enumerate() {
+        let Some(spec) = group.first() else { continue };
+        (world.progress)(&format!(
+            "{}: run {} of {}",
+            spec.workload,
+            at + 1,
+            specs.len()
+        ));
+        let order = child::Order {
+            parent: std::process::id(),
+            specs: group.to_vec(),
+        };
+        let variables = spec
+            .plan
+            .launch
+            .iter()
+            .map(|request| (request.name.clone(), request.value.clone()));
+        let launch = Launch {
+            argv: world.argv.clone(),
+            environment: variables
+                .chain([(child::VARIABLE.into(), spec.workload.clone())])
+                .collect(),
+            input: serde_json::to_vec(&order).unwrap_or_default(),
+        };
+        let ended = process::run(first + at, &launch, options.timeout, &world.signals)?;
+        match child::answer(&ended.stdout) {
+            Some(Ok(())) if ended.status.success() => {}
+            Some(Err(failure)) => {
+                return Err(Error::Reported {
+                    run: first + at,
+                    failure,
+                });
+            }
+            _ => {
+                return Err(Error::Child {
+                    run: first + at,
+                    ended: ended.describe(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Repeats the reference and the diverged run with values kept around the divergent step, so that the report can show
+/// numbers. The repeat may part elsewhere: then it says so.
+fn look_closer(
+    first: &mut Divergence,
+    report: &mut Report,
+    specs: &[Spec],
+    place: &Place,
+    options: &Options,
+    world: &mut World,
+) {
+    (world.progress)(&format!(
+        "{}: repeating with values kept around step {}",
+        specs[0].workload, first.step
+    ));
+    let window = Capture::Window(first.step, first.step + 1);
+    let again: Vec<Spec> = [&specs[0], &specs[first.run]]
+        .into_iter()
+        .zip(["reference", "candidate"])
+        .map(|(spec, name)| Spec {
+            capture: window,
+            out: place.path.join(format!("repeat-{name}")),
+            ..spec.clone()
+        })
+        .collect();
+    let repeated = execute(&again, options, world, specs.len())
+        .and_then(|()| Ok((Trace::open(&again[0].out)?, Trace::open(&again[1].out)?)));
+    let (reference, candidate) = match repeated {
+        Ok(pair) => pair,
+        Err(error) => {
+            first.repeat = Some(format!(
+                "repeating the two runs to see the values failed: {error}"
+            ));
+            return;
+        }
+    };
+    let comparison = compare(&reference, &candidate, &options.tolerance);
+    first.repeat = Some(match comparison.first() {
+        None => {
+            "repeated with values kept, the two runs agreed: this divergence comes and goes".into()
+        }
+        Some(mismatch)
+            if mismatch.key.step == first.step
+                && mismatch.key.phase == first.phase
+                && mismatch.key.name == first.name =>
+        {
+            divergence::fill_values(first, &comparison);
+            report.growth = comparison.growth;
+            "repeated with values kept, the two runs parted at the same place; the numbers are the repeat's".into()
+        }
+        Some(mismatch) => {
+            format!(
+                "repeated with values kept, the two runs parted elsewhere: {}",
+                mismatch.key
+            )
+        }
+    });
+}
+
+fn prove_observer(
+    workload: &Named,
+    options: &Options,
+    reference: &Trace,
+    place: &Place,
+    world: &mut World,
+) -> Result<Control> {
+    let spec = spec(
+        workload,
+        options,
+        Capture::Final,
+        false,
+        place.path.join("unobserved"),
+    )?;
+    (world.progress)(&format!("{}: once more without recording", workload.name));
+    execute(std::slice::from_ref(&spec), options, world, options.runs)?;
+    Ok(observer(reference, &Trace::open(&spec.out)?))
+}

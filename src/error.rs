@@ -1,0 +1,224 @@
+//! Every way samebits can fail to judge. A divergence is a result, never an [`Error`].
+//!
+//! Messages are lower-case fragments that name the knob, file, op or run; [`Error::hint`] says what to do next. An error
+//! crosses from a child process to its parent as [`Failure`], so the parent can report the child's own words.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What stopped samebits from judging. Every one of them ends in the verdict `inconclusive`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller asked for something that does not exist or does not fit.
+    #[error("{0}")]
+    Usage(String),
+    /// Data handed to a workload (images, a model, a batch) is not what it must be.
+    #[error("{path}: {what}")]
+    Input {
+        /// The file at fault.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A knob was given a value that it does not accept.
+    #[error("{name}={value} is not accepted: {reason}")]
+    Knob {
+        /// The knob's name in the table of `knob`.
+        name: String,
+        /// The value asked for, or found in the environment.
+        value: String,
+        /// What would be accepted.
+        reason: String,
+    },
+    /// A knob was set, but reading it back gave something else.
+    #[error("{name} was set to {requested} but reads back as {in_force}")]
+    NotInForce {
+        /// The knob's name.
+        name: String,
+        /// The value asked for.
+        requested: String,
+        /// The value read back.
+        in_force: String,
+    },
+    /// libtorch has no deterministic implementation of an op and the mode is strict.
+    #[error("libtorch refused {op}: it has no deterministic implementation here")]
+    Refused {
+        /// The op, as libtorch calls it.
+        op: String,
+    },
+    /// libtorch failed in any other way.
+    #[error("libtorch failed while {doing}: {message}")]
+    Torch {
+        /// What was being done.
+        doing: String,
+        /// libtorch's first line.
+        message: String,
+    },
+    /// Reading or writing failed.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// A verb: `read`, `write`, `create`.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A trace was cut off, edited or is not a trace.
+    #[error("{path}: damaged: {what}")]
+    Damaged {
+        /// The file at fault.
+        path: PathBuf,
+        /// What does not hold.
+        what: String,
+    },
+    /// A child process did not end well.
+    #[error("run {run} {ended}")]
+    Child {
+        /// The run's number; 0 is the reference.
+        run: usize,
+        /// How it ended, with the end of what it said.
+        ended: String,
+    },
+    /// A child process was still running when its time was up.
+    #[error("run {run} was still going after {limit}; it and its children were ended")]
+    Timeout {
+        /// The run's number; 0 is the reference.
+        run: usize,
+        /// The limit, as people write durations.
+        limit: String,
+    },
+    /// Ctrl-C or a termination signal.
+    #[error("interrupted by signal {0}; the running child was ended")]
+    Interrupted(i32),
+    /// A child process reported its own failure.
+    #[error("run {run}: {failure}")]
+    Reported {
+        /// The run's number; 0 is the reference.
+        run: usize,
+        /// What the child said.
+        failure: Failure,
+    },
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An [`Error`] flattened to words, as it crosses from a child process to its parent and into reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable word for scripts, see [`Error::code`].
+    pub code: String,
+    /// The message.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+    /// The op that libtorch refused, if that is what happened.
+    pub op: Option<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error {
+    /// An I/O error that names the file. `doing` is a verb.
+    #[must_use]
+    pub fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// A damaged file.
+    pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_path_buf(),
+            what: what.into(),
+        }
+    }
+
+    /// Bad input data in a file of the user's.
+    pub fn input(path: &Path, what: impl Into<String>) -> Self {
+        Self::Input {
+            path: path.to_path_buf(),
+            what: what.into(),
+        }
+    }
+
+    /// A stable word for scripts: the `reason_code` of reports.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Input { .. } => "input",
+            Self::Knob { .. } => "knob-not-accepted",
+            Self::NotInForce { .. } => "knob-not-in-force",
+            Self::Refused { .. } => "refused",
+            Self::Torch { .. } => "libtorch",
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "disk-full"
+            }
+            Self::Io { .. } => "io",
+            Self::Damaged { .. } => "damaged",
+            Self::Child { .. } => "run-failed",
+            Self::Timeout { .. } => "timeout",
+            Self::Interrupted(_) => "interrupted",
+            Self::Reported { failure, .. } => &failure.code,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Usage(_) => "see `samebits --help` and `samebits list`".into(),
+            Self::Input { .. } => "give a file of the kind described by `samebits audit --help`".into(),
+            Self::Knob { name, .. } => {
+                format!("unset {name} or give it an accepted value; `samebits list knobs` shows them")
+            }
+            Self::NotInForce { name, .. } => {
+                format!("this build of libtorch ignores {name}; leave it out with `--set {name}=default`")
+            }
+            Self::Refused { .. } => {
+                "replace the op, or run with `--mode warn` to see whether this workload diverges because of it".into()
+            }
+            Self::Torch { .. } => "`samebits doctor` checks the installation; a smaller --batch helps if memory ran out".into(),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "free some space, or put the traces elsewhere with --keep DIR or TMPDIR".into()
+            }
+            Self::Io { .. } => "check that the path exists and may be read or written".into(),
+            Self::Damaged { .. } => "make the trace again; a damaged one is never compared".into(),
+            Self::Child { .. } => "run the command shown with `--keep DIR` to look at what is left".into(),
+            Self::Timeout { .. } => "raise --timeout, or look at why the workload hangs".into(),
+            Self::Interrupted(_) => "start it again to get a verdict".into(),
+            Self::Reported { failure, .. } => failure.hint.clone(),
+        }
+    }
+
+    /// The op that libtorch refused, if that is what happened.
+    #[must_use]
+    pub fn op(&self) -> Option<&str> {
+        match self {
+            Self::Refused { op } => Some(op),
+            Self::Reported { failure, .. } => failure.op.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// This error as words.
+    #[must_use]
+    pub fn to_failure(&self) -> Failure {
+        Failure {
+            code: self.code().to_owned(),
+            message: self.to_string(),
+            hint: self.hint(),
+            op: self.op().map(str::to_owned),
+        }
+    }
+}

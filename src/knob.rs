@@ -1,0 +1,440 @@
+//! The knob table: everything outside a workload that can decide agreement, with accepted values, the moment it must be
+//! set, and why. Pure: validates a request against an environment passed in, and changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What libtorch does at an op without a deterministic implementation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing: libtorch's defaults.
+    Off,
+    /// Deterministic implementations where there are any, a warning where not.
+    Warn,
+    /// Deterministic implementations where there are any, an error where not.
+    Strict,
+}
+
+impl Mode {
+    /// The word used in flags and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+/// When a knob must be set to have an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// In the environment of the process, before it starts: the parent sets it.
+    Launch,
+    /// At any time, through libtorch; samebits does it before the first tensor.
+    AnyTime,
+}
+
+/// What a knob may be set to.
+#[derive(Debug, Clone, Copy)]
+pub enum Accepts {
+    /// `true` or `false`.
+    Bool,
+    /// A number from 1 on.
+    Count,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// cuBLAS's workspace: `:SIZE:COUNT`, sizes in KiB, one or more times.
+    Workspace,
+}
+
+/// The value a knob gets when nobody asks for another.
+#[derive(Debug, Clone, Copy)]
+pub enum Default {
+    /// Left as it is found.
+    Leave,
+    /// The same in every mode.
+    Always(&'static str),
+    /// In the modes warn and strict only; left alone in mode off.
+    Deterministic(&'static str),
+    /// The word for the mode itself.
+    Mode,
+    /// The number of threads asked for.
+    Threads,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Knob {
+    /// An environment variable, or libtorch's switch as the shim calls it.
+    pub name: &'static str,
+    /// Values it may have.
+    pub accepts: Accepts,
+    /// Its value when nobody asks for another.
+    pub default: Default,
+    /// When it must be set.
+    pub moment: Moment,
+    /// Why it is in the table.
+    pub reason: &'static str,
+}
+
+const PRECISION: Accepts = Accepts::OneOf(&["none", "ieee", "tf32", "bf16"]);
+const REDUCTION: Accepts = Accepts::OneOf(&["full", "split_k", "reduced"]);
+
+const fn env(name: &'static str, accepts: Accepts, default: Default, reason: &'static str) -> Knob {
+    Knob {
+        name,
+        accepts,
+        default,
+        moment: Moment::Launch,
+        reason,
+    }
+}
+
+const fn switch(
+    name: &'static str,
+    accepts: Accepts,
+    default: Default,
+    reason: &'static str,
+) -> Knob {
+    Knob {
+        name,
+        accepts,
+        default,
+        moment: Moment::AnyTime,
+        reason,
+    }
+}
+
+/// Every knob. Sources: the headers and binaries of libtorch 2.11, NVIDIA's and Intel's manuals.
+#[rustfmt::skip]
+pub const KNOBS: &[Knob] = &[
+    env("CUBLAS_WORKSPACE_CONFIG", Accepts::Workspace, Default::Deterministic(":4096:8"),
+        "the workspace decides which algorithm cuBLAS picks; read once, at the first matrix product"),
+    env("CUDA_DEVICE_ORDER", Accepts::OneOf(&["PCI_BUS_ID", "FASTEST_FIRST"]), Default::Always("PCI_BUS_ID"),
+        "cuda:0 must be the same GPU in every run"),
+    env("CUDA_LAUNCH_BLOCKING", Accepts::OneOf(&["0", "1"]), Default::Leave,
+        "1 hides races between kernels; a shake, not a fix"),
+    env("NVIDIA_TF32_OVERRIDE", Accepts::OneOf(&["0"]), Default::Leave,
+        "0 forces float32 inside NVIDIA's libraries, whatever the program asks for"),
+    env("ATEN_CPU_CAPABILITY", Accepts::OneOf(&["default", "avx2", "avx512"]), Default::Leave,
+        "the CPU instruction set decides the order of sums, and the bits of randn"),
+    env("MKL_CBWR", Accepts::OneOf(&[ "AUTO", "COMPATIBLE", "SSE2", "SSE4_2", "AVX", "AVX2", "AVX2,STRICT", "AVX512", "AVX512,STRICT", ]), Default::Leave,
+        "pins MKL to one code branch, for equal bits on different CPUs"),
+    env("OMP_NUM_THREADS", Accepts::Count, Default::Threads,
+        "sums on the CPU are split by threads, so their number decides the bits"),
+    env("OMP_DYNAMIC", Accepts::OneOf(&["false", "FALSE"]), Default::Always("false"),
+        "true lets OpenMP use fewer threads when the machine is busy"),
+    env("OMP_WAIT_POLICY", Accepts::OneOf(&["passive", "PASSIVE", "active", "ACTIVE"]), Default::Always("passive"),
+        "no effect on bits; waiting threads that spin make runs crawl on a busy machine"),
+    env("MKL_NUM_THREADS", Accepts::Count, Default::Threads, "as OMP_NUM_THREADS, for MKL"),
+    env("MKL_DYNAMIC", Accepts::OneOf(&["FALSE", "false"]), Default::Always("FALSE"), "as OMP_DYNAMIC, for MKL"),
+    switch("deterministic_algorithms", Accepts::OneOf(&["off", "warn", "strict"]), Default::Mode,
+        "use_deterministic_algorithms: which implementation an op uses, and what happens where there is none"),
+    switch("fill_uninitialized_memory", Accepts::Bool, Default::Deterministic("true"),
+        "fills empty tensors with NaN, so that reading one shows; costs time, acts only in modes warn and strict"),
+    switch("cudnn.enabled", Accepts::Bool, Default::Leave,
+        "convolutions and RNNs on GPUs by cuDNN or by libtorch itself"),
+    switch("cudnn.deterministic", Accepts::Bool, Default::Deterministic("true"),
+        "some of cuDNN's backward algorithms add up in any order"),
+    switch("cudnn.benchmark", Accepts::Bool, Default::Always("false"),
+        "true picks algorithms by timing them, so a busy GPU changes the bits"),
+    switch("mkldnn.enabled", Accepts::Bool, Default::Leave, "convolutions on CPUs by oneDNN or by libtorch itself"),
+    switch("fp32_precision.cuda.matmul", PRECISION, Default::Deterministic("ieee"),
+        "TF32 drops 13 bits of every input"),
+    switch("fp32_precision.cuda.conv", PRECISION, Default::Deterministic("ieee"),
+        "libtorch's own default here is TF32"),
+    switch("fp32_precision.cuda.rnn", PRECISION, Default::Deterministic("ieee"),
+        "libtorch's own default here is TF32"),
+    switch("fp32_precision.mkldnn.matmul", PRECISION, Default::Deterministic("ieee"),
+        "oneDNN may compute in bfloat16"),
+    switch("fp32_precision.mkldnn.conv", PRECISION, Default::Deterministic("ieee"), "oneDNN may compute in bfloat16"),
+    switch("fp32_precision.mkldnn.rnn", PRECISION, Default::Deterministic("ieee"), "oneDNN may compute in bfloat16"),
+    switch("fp16_reduction", REDUCTION, Default::Deterministic("full"),
+        "cuBLAS may split float16 sums and round in between"),
+    switch("bf16_reduction", REDUCTION, Default::Deterministic("full"),
+        "cuBLAS may split bfloat16 sums and round in between"),
+    switch("fp16_accumulation", Accepts::Bool, Default::Always("false"), "float16 sums kept in float16"),
+    switch("sdp.flash", Accepts::Bool, Default::Leave, "which attention kernel may be used"),
+    switch("sdp.mem_efficient", Accepts::Bool, Default::Leave, "which attention kernel may be used"),
+    switch("sdp.math", Accepts::Bool, Default::Leave, "which attention kernel may be used"),
+    switch("sdp.cudnn", Accepts::Bool, Default::Leave, "which attention kernel may be used"),
+    switch("sdp.math_reduced", Accepts::Bool, Default::Always("false"),
+        "attention in half precision rounds in between"),
+    switch("threads.intraop", Accepts::Count, Default::Threads,
+        "sums on the CPU are split by threads, so their number decides the bits"),
+    switch("threads.interop", Accepts::Count, Default::Always("1"), "ops run side by side may finish in any order"),
+    switch("jit.profiling", Accepts::Bool, Default::Always("false"),
+        "TorchScript's first call runs unfused and its second fused, with other bits"),
+    switch("jit.optimize", Accepts::Bool, Default::Always("false"), "TorchScript may fuse ops, with other bits"),
+];
+
+/// Where a requested value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The table above.
+    Table,
+    /// `--set` of this run.
+    Flag,
+    /// The environment samebits was started in.
+    Environment,
+}
+
+/// A knob with the value asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The knob's name.
+    pub name: String,
+    /// The value asked for.
+    pub value: String,
+    /// Who asked.
+    pub origin: Origin,
+}
+
+/// A knob with the value that was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The knob's name.
+    pub name: String,
+    /// The value asked for; absent where the knob was left alone.
+    pub requested: Option<String>,
+    /// The value in force; absent for an environment variable that is not set.
+    pub in_force: Option<String>,
+    /// Who asked.
+    pub origin: Option<Origin>,
+}
+
+/// All requests for one run, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// For the child's environment.
+    pub launch: Vec<Request>,
+    /// For libtorch, in the order of the table.
+    pub switches: Vec<Request>,
+}
+
+impl Accepts {
+    fn takes(self, value: &str) -> bool {
+        match self {
+            Self::Bool => matches!(value, "true" | "false"),
+            Self::Count => value
+                .parse::<u32>()
+                .is_ok_and(|number| (1..=4096).contains(&number)),
+            Self::OneOf(words) => words.contains(&value),
+            Self::Workspace => {
+                let mut parts = value.split(':');
+                let numbers: Vec<_> = parts.by_ref().skip(1).collect();
+                value.starts_with(':')
+                    && !numbers.is_empty()
+                    && numbers.len() % 2 == 0
+                    && numbers.iter().all(|part| part.parse::<u32>().is_ok())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Accepts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool => f.write_str("true or false"),
+            Self::Count => f.write_str("a number from 1 to 4096"),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Workspace => f.write_str(":KiB:COUNT, for example :4096:8"),
+        }
+    }
+}
+
+impl Knob {
+    /// The row of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KNOBS.iter().find(|knob| knob.name == name)
+    }
+
+    fn check(&self, value: &str, whence: &str) -> Result<()> {
+        if self.accepts.takes(value) {
+            return Ok(());
+        }
+        Err(Error::Knob {
+            name: self.name.into(),
+            value: value.into(),
+            reason: format!("it must be {}{whence}", self.accepts),
+        })
+    }
+
+    fn by_table(&self, mode: Mode, threads: u32) -> Option<String> {
+        match self.default {
+            Default::Leave => None,
+            Default::Always(value) => Some(value.into()),
+            Default::Deterministic(value) => (mode != Mode::Off).then(|| value.into()),
+            Default::Mode => Some(mode.name().into()),
+            Default::Threads => Some(threads.to_string()),
+        }
+    }
+}
+
+/// Checks everything asked for and decides every knob's value. `flags` are the values of `--set`; the value `default`
+/// leaves a knob alone. `environment` answers for one variable. A value found in the environment is kept if accepted and
+/// refused if not, never silently replaced.
+///
+/// # Errors
+/// When a knob does not exist, or a value is not accepted.
+pub fn plan(
+    mode: Mode,
+    threads: u32,
+    flags: &BTreeMap<String, String>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Plan> {
+    if let Some(unknown) = flags.keys().find(|name| Knob::find(name).is_none()) {
+        return Err(Error::Usage(format!("there is no knob called {unknown}")));
+    }
+    let mut plan = Plan::default();
+    for knob in KNOBS {
+        let found = if knob.moment == Moment::Launch {
+            environment(knob.name)
+        } else {
+            None
+        };
+        let by_threads = matches!(knob.default, Default::Threads);
+        let request = match (flags.get(knob.name), found) {
+            (Some(value), _) if value == "default" => None,
+            (Some(value), _) => {
+                knob.check(value, "")?;
+                Some((value.clone(), Origin::Flag))
+            }
+            // The number of threads is asked for by its own flag, which outranks a variable.
+            (None, Some(value)) if !by_threads => {
+                knob.check(&value, "; it was found in the environment")?;
+                Some((value, Origin::Environment))
+            }
+            (None, _) => knob
+                .by_table(mode, threads)
+                .map(|value| (value, Origin::Table)),
+        };
+        if let Some((value, origin)) = request {
+            let list = if knob.moment == Moment::Launch {
+                &mut plan.launch
+            } else {
+                &mut plan.switches
+            };
+            list.push(Request {
+                name: knob.name.into(),
+                value,
+                origin,
+            });
+        }
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn value<'a>(requests: &'a [Request], name: &str) -> Option<&'a str> {
+        requests
+            .iter()
+            .find(|request| request.name == name)
+            .map(|request| request.value.as_str())
+    }
+
+    #[test]
+    fn every_default_is_an_accepted_value() {
+        for knob in KNOBS {
+            for mode in [Mode::Off, Mode::Warn, Mode::Strict] {
+                if let Some(value) = knob.by_table(mode, 2) {
+                    assert!(knob.accepts.takes(&value), "{}={value}", knob.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strict_asks_for_determinism_and_off_leaves_libtorch_alone() {
+        let strict = plan(Mode::Strict, 2, &flags(&[]), |_| None).unwrap();
+        assert_eq!(
+            value(&strict.switches, "deterministic_algorithms"),
+            Some("strict")
+        );
+        assert_eq!(value(&strict.switches, "cudnn.deterministic"), Some("true"));
+        assert_eq!(
+            value(&strict.launch, "CUBLAS_WORKSPACE_CONFIG"),
+            Some(":4096:8")
+        );
+        let off = plan(Mode::Off, 2, &flags(&[]), |_| None).unwrap();
+        assert_eq!(
+            value(&off.switches, "deterministic_algorithms"),
+            Some("off")
+        );
+        assert_eq!(value(&off.switches, "cudnn.deterministic"), None);
+        assert_eq!(value(&off.switches, "threads.intraop"), Some("2"));
+    }
+
+    #[test]
+    fn an_accepted_value_of_the_users_environment_is_kept_and_another_refused() {
+        let environment = |found: &'static str| {
+            move |name: &str| (name == "CUBLAS_WORKSPACE_CONFIG").then(|| found.into())
+        };
+        let kept = plan(Mode::Strict, 2, &flags(&[]), environment(":16:8")).unwrap();
+        assert_eq!(
+            value(&kept.launch, "CUBLAS_WORKSPACE_CONFIG"),
+            Some(":16:8")
+        );
+        for bad in ["", "4096:8", ":4096", ":a:b", "off"] {
+            let error = plan(
+                Mode::Strict,
+                2,
+                &flags(&[]),
+                environment(Box::leak(bad.to_owned().into_boxed_str())),
+            );
+            assert!(
+                matches!(error, Err(Error::Knob { .. })),
+                "{bad:?} was accepted"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_knob_and_a_bad_value_are_refused_and_default_leaves_alone() {
+        assert!(
+            plan(
+                Mode::Strict,
+                2,
+                &flags(&[("cudnn.detreministic", "true")]),
+                |_| None
+            )
+            .is_err()
+        );
+        assert!(
+            plan(
+                Mode::Strict,
+                2,
+                &flags(&[("cudnn.benchmark", "maybe")]),
+                |_| None
+            )
+            .is_err()
+        );
+        let left = plan(
+            Mode::Strict,
+            2,
+            &flags(&[("cudnn.benchmark", "default")]),
+            |_| None,
+        )
+        .unwrap();
+        assert_eq!(value(&left.switches, "cudnn.benchmark"), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! [`Report`]: all that a renderer may see, and the list of formats. Computes nothing: `audit` fills it in.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::compare::{Compared, Growth, Metric, Mismatch, Outline, Status};
+use crate::difference::Value;
+use crate::error::Failure;
+use crate::fingerprint::Fingerprint;
+use crate::knob::Setting;
+use crate::number::Number;
+use crate::trace::{Key, Phase};
+use crate::verdict::Verdict;
+
+pub mod json;
+pub mod text;
+
+/// The version of the JSON form. It grows by addition only.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The outcome of one command.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// samebits' version.
+    pub samebits: String,
+    /// The command it comes from.
+    pub command: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The process's exit code, which follows from the verdict.
+    pub exit_code: u8,
+    /// A stable word for scripts.
+    pub reason_code: String,
+    /// Why this verdict, in one line.
+    pub reason: String,
+    /// What to do next.
+    pub next: Vec<String>,
+    /// How much was compared.
+    pub compared: Compared,
+    /// The first mismatch in execution order.
+    pub first_divergence: Option<Divergence>,
+    /// Cases whose verdict was known beforehand.
+    pub controls: Vec<Control>,
+    /// Knobs, as read back in the reference.
+    pub settings: Vec<Setting>,
+    /// The stack of the reference.
+    pub fingerprint: Option<Fingerprint>,
+    /// The seed.
+    pub seed: u64,
+    /// What the verdict proves, and what it does not.
+    pub claim: String,
+    /// What was run; absent in a report of several workloads.
+    pub subject: Option<Subject>,
+    /// Each run.
+    pub runs: Vec<Run>,
+    /// How many different results there were.
+    pub distinct_results: Option<usize>,
+    /// Every mismatch up to a limit, in execution order.
+    pub mismatches: Vec<Mismatch>,
+    /// How many mismatches there were.
+    pub mismatch_count: usize,
+    /// How the difference grew.
+    pub growth: Vec<Growth>,
+    /// Numbers for people that differ.
+    pub metrics: Vec<Metric>,
+    /// libtorch's warnings in the reference.
+    pub warnings: Vec<String>,
+    /// One report for each workload, where there are several.
+    pub workloads: Vec<Report>,
+}
+
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// The workload's name.
+    pub workload: String,
+    /// Optimiser iterations.
+    pub steps: u64,
+    /// Samples in a batch.
+    pub batch: u64,
+    /// Floating-point type of the model.
+    pub dtype: String,
+    /// Where tensors lived.
+    pub device: String,
+    /// Threads of one op on the CPU.
+    pub threads: u32,
+    /// What libtorch did at an op without a deterministic implementation.
+    pub mode: String,
+    /// Whether runs shared a process.
+    pub isolation: String,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// Its number; 0 is the reference.
+    pub run: usize,
+    /// `identical`, `close` or `diverged` against the reference; `reference` itself.
+    pub result: String,
+    /// One digest for the whole trace.
+    pub digest: String,
+    /// Numbers for people.
+    pub metrics: BTreeMap<String, Number>,
+}
+
+/// The first mismatch in execution order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Divergence {
+    /// The candidate's number.
+    pub run: usize,
+    /// Optimiser iteration.
+    pub step: u64,
+    /// Where in the step.
+    pub phase: Phase,
+    /// The tensor.
+    pub name: String,
+    /// How many entries of this step, phase and name came before.
+    pub occurrence: u32,
+    /// The op, where the recorder found it.
+    pub op: Option<String>,
+    /// How the two differ.
+    pub status: Status,
+    /// dtype and shape of the reference.
+    pub outline: Option<Outline>,
+    /// dtype and shape of the candidate.
+    pub candidate_outline: Option<Outline>,
+    /// The first element that differs, counted in row-major order.
+    pub index: Option<u64>,
+    /// The same as a position in each dimension.
+    pub position: Option<Vec<u64>>,
+    /// The element in the reference.
+    pub reference: Option<Value>,
+    /// The element in the candidate.
+    pub candidate: Option<Value>,
+    /// How many steps from one float to the next lie between them.
+    pub ulp: Option<u64>,
+    /// Elements that differ, of how many.
+    pub differing: Option<(u64, u64)>,
+    /// Whether the numbers come from repeating the runs with values kept, and what that showed.
+    pub repeat: Option<String>,
+    /// The last entry that agreed.
+    pub last_agreed: Option<Key>,
+}
+
+/// A case whose verdict was known beforehand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub what: String,
+    /// What had to come out.
+    pub expected: String,
+    /// What came out.
+    pub observed: String,
+    /// Whether they are the same.
+    pub passed: bool,
+}
+
+impl Report {
+    /// A report that says nothing yet but its verdict and why.
+    #[must_use]
+    pub fn new(
+        command: &str,
+        verdict: Verdict,
+        reason_code: &str,
+        reason: impl Into<String>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            samebits: env!("CARGO_PKG_VERSION").into(),
+            command: command.into(),
+            verdict,
+            exit_code: verdict.exit_code(),
+            reason_code: reason_code.into(),
+            reason: reason.into(),
+            next: Vec::new(),
+            compared: Compared::default(),
+            first_divergence: None,
+            controls: Vec::new(),
+            settings: Vec::new(),
+            fingerprint: None,
+            seed,
+            claim: String::new(),
+            subject: None,
+            runs: Vec::new(),
+            distinct_results: None,
+            mismatches: Vec::new(),
+            mismatch_count: 0,
+            growth: Vec::new(),
+            metrics: Vec::new(),
+            warnings: Vec::new(),
+            workloads: Vec::new(),
+        }
+    }
+
+    /// A report of something that could not be judged.
+    #[must_use]
+    pub fn inconclusive(command: &str, failure: &Failure, seed: u64) -> Self {
+        let mut report = Self::new(
+            command,
+            Verdict::Inconclusive,
+            &failure.code,
+            &failure.message,
+            seed,
+        );
+        report.next.push(failure.hint.clone());
+        "nothing: the question stays open".clone_into(&mut report.claim);
+        report
+    }
+
+    /// Changes the verdict, and the exit code with it.
+    pub fn set_verdict(&mut self, verdict: Verdict, reason_code: &str, reason: impl Into<String>) {
+        self.verdict = verdict;
+        self.exit_code = verdict.exit_code();
+        reason_code.clone_into(&mut self.reason_code);
+        self.reason = reason.into();
+    }
+
+    /// One report for several, with the worst verdict and the sum of what was compared.
+    #[must_use]
+    pub fn of_many(command: &str, reports: Vec<Self>, seed: u64) -> Self {
+        let worst = reports
+            .iter()
+            .map(|report| report.verdict)
+            .max()
+            .unwrap_or(Verdict::Inconclusive);
+        let named = |verdict: Verdict| {
+            let names = reports.iter().filter(|report| report.verdict == verdict);
+            names
+                .filter_map(|report| Some(report.subject.as_ref()?.workload.as_str()))
+                .collect::<Vec<_>>()
+        };
+        let reason = match worst {
+            Verdict::Identical => format!("all {} workloads agreed bit for bit", reports.len()),
+            Verdict::Close => format!(
+                "within the tolerance, but not identical: {}",
+                named(worst).join(", ")
+            ),
+            Verdict::Diverged => format!("diverged: {}", named(worst).join(", ")),
+            Verdict::Inconclusive => format!("could not be judged: {}", named(worst).join(", ")),
+        };
+        let code = reports
+            .iter()
+            .find(|report| report.verdict == worst)
+            .map_or("usage", |report| &report.reason_code);
+        let mut total = Self::new(command, worst, code, reason, seed);
+        for report in &reports {
+            total.compared.runs += report.compared.runs;
+            total.compared.steps += report.compared.steps;
+            total.compared.entries += report.compared.entries;
+            total.compared.bytes += report.compared.bytes;
+            if report.verdict == worst && worst != Verdict::Identical {
+                total.next.extend(
+                    report
+                        .next
+                        .iter()
+                        .filter(|line| !total.next.contains(line))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
+            }
+        }
+        let first = reports.first();
+        total.first_divergence = reports
+            .iter()
+            .find_map(|report| report.first_divergence.clone());
+        total.controls = reports
+            .iter()
+            .flat_map(|report| report.controls.clone())
+            .collect();
+        total.settings = first
+            .map(|report| report.settings.clone())
+            .unwrap_or_default();
+        total.fingerprint = reports.iter().find_map(|report| report.fingerprint.clone());
+        total.claim = "see each workload".into();
+        total.workloads = reports;
+        total
+    }
+}

@@ -1,0 +1,170 @@
+//! [`Trace`]: opened, and found intact.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::ffi::map::Map;
+use crate::summary::Summary;
+use crate::trace::{
+    ENTRIES, Entry, FORMAT, Key, MANIFEST, Manifest, VALUES, from_hex, stored_name, to_hex,
+};
+
+/// Where the values of a trace are.
+#[derive(Debug)]
+enum Values {
+    File {
+        map: Map,
+        start: usize,
+        places: BTreeMap<String, (usize, usize)>,
+    },
+    Memory(BTreeMap<Key, Vec<u8>>),
+}
+
+/// A whole trace, opened and found intact.
+#[derive(Debug)]
+pub struct Trace {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
+    values: Values,
+}
+
+impl Trace {
+    /// Opens a trace and checks that it is whole.
+    ///
+    /// # Errors
+    /// When a file is missing, of a newer format, cut off or changed.
+    pub fn open(place: &Path) -> Result<Self> {
+        let manifest = Self::read_manifest(&place.join(MANIFEST))?;
+        let path = place.join(ENTRIES);
+        let text = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        if blake3::hash(&text).to_string() != manifest.entries_blake3 {
+            return Err(Error::damaged(
+                &path,
+                "it is not the file that the manifest describes (cut off or edited)",
+            ));
+        }
+        let entries = text
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .enumerate()
+            .map(|(at, line)| {
+                serde_json::from_slice(line)
+                    .map_err(|e| Error::damaged(&path, format!("line {}: {e}", at + 1)))
+            })
+            .collect::<Result<Vec<Entry>>>()?;
+        if entries.len() as u64 != manifest.entries {
+            let what = format!(
+                "{} entries, the manifest says {}",
+                entries.len(),
+                manifest.entries
+            );
+            return Err(Error::damaged(&path, what));
+        }
+        let values = Self::open_values(&place.join(VALUES), &manifest.values_blake3)?;
+        Ok(Self {
+            manifest,
+            entries,
+            values,
+        })
+    }
+
+    fn read_manifest(path: &Path) -> Result<Manifest> {
+        let text = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let any: serde_json::Value = serde_json::from_slice(&text)
+            .map_err(|e| Error::damaged(path, format!("no JSON: {e}")))?;
+        match any.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format > u64::from(FORMAT) => {
+                let what = format!("trace format {format}, this samebits reads up to {FORMAT}");
+                return Err(Error::damaged(path, what));
+            }
+            Some(_) => {}
+            None => return Err(Error::damaged(path, "it is not the manifest of a trace")),
+        }
+        let manifest: Manifest =
+            serde_json::from_value(any).map_err(|e| Error::damaged(path, e.to_string()))?;
+        if manifest.seal() != manifest.manifest_blake3 {
+            return Err(Error::damaged(path, "it was changed after it was written"));
+        }
+        Ok(manifest)
+    }
+
+    fn open_values(path: &Path, expected: &str) -> Result<Values> {
+        let map = Map::open(path)?;
+        if blake3::Hasher::new()
+            .update_rayon(&map)
+            .finalize()
+            .to_string()
+            != expected
+        {
+            return Err(Error::damaged(
+                path,
+                "it is not the file that the manifest describes (cut off or edited)",
+            ));
+        }
+        let (header, metadata) = safetensors::SafeTensors::read_metadata(&map)
+            .map_err(|e| Error::damaged(path, e.to_string()))?;
+        let places = metadata
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| (name, info.data_offsets))
+            .collect();
+        Ok(Values::File {
+            map,
+            start: header + 8,
+            places,
+        })
+    }
+
+    /// The logical bytes of an entry, if they were kept.
+    #[must_use]
+    pub fn value(&self, entry: &Entry) -> Option<std::borrow::Cow<'_, [u8]>> {
+        if let Some(inline) = &entry.inline {
+            return from_hex(inline).map(Into::into);
+        }
+        match &self.values {
+            Values::File { map, start, places } => {
+                let &(from, to) = places.get(&stored_name(&entry.key))?;
+                map.get(start + from..start + to).map(Into::into)
+            }
+            Values::Memory(values) => values.get(&entry.key).map(|bytes| bytes.as_slice().into()),
+        }
+    }
+
+    /// A copy of this trace in memory in which one entry has other bytes: the material of controls. It keeps only that
+    /// entry's values.
+    #[must_use]
+    pub fn altered(&self, at: usize, bytes: Vec<u8>) -> Self {
+        let mut entries = self.entries.clone();
+        let entry = &mut entries[at];
+        entry.digest = Digest::of(entry.dtype, &entry.shape, &bytes);
+        entry.summary = Some(Summary::of(entry.dtype, &bytes));
+        entry.inline = entry.inline.as_ref().map(|_| to_hex(&bytes));
+        let values = Values::Memory([(entry.key.clone(), bytes)].into());
+        Self {
+            manifest: self.manifest.clone(),
+            entries,
+            values,
+        }
+    }
+
+    /// One digest for the whole: two traces with equal results have equal names and digests throughout.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let names: Vec<String> = self
+            .entries
+            .iter()
+            .map(|entry| entry.key.to_string())
+            .collect();
+        Digest::of_all(
+            names
+                .iter()
+                .map(String::as_str)
+                .zip(self.entries.iter().map(|entry| entry.digest)),
+        )
+    }
+}

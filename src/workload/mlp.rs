@@ -1,0 +1,52 @@
+//! `mlp`: two dense layers with dropout on real digits, SGD with momentum.
+
+use tch::nn;
+use tch::nn::Module;
+
+use crate::error::Result;
+use crate::record::Recorder;
+use crate::train::{Rule, Trainer};
+use crate::workload::Workload;
+use crate::workload::digits::Digits;
+use crate::workload::loss::cross_entropy;
+
+/// The workload.
+pub struct Mlp;
+
+impl Workload for Mlp {
+    fn name(&self) -> &'static str {
+        "mlp"
+    }
+
+    fn train(&self, recorder: &mut Recorder) -> Result<()> {
+        let digits = Digits::load(recorder)?;
+        let mut vs = nn::VarStore::new(recorder.device());
+        let root = vs.root();
+        let first = nn::linear(
+            &root / "first",
+            digits.pixels(),
+            128,
+            nn::LinearConfig::default(),
+        );
+        let second = nn::linear(
+            &root / "second",
+            128,
+            digits.classes(),
+            nn::LinearConfig::default(),
+        );
+        vs.set_kind(recorder.kind()?);
+        let mut trainer = Trainer::new(&vs, Rule::Sgd { momentum: 0.9 }, 0.05)?;
+        trainer.start(recorder)?;
+        let predict = |x: &tch::Tensor, train: bool| {
+            second.forward(&first.forward(&x.flatten(1, -1)).relu().dropout(0.2, train))
+        };
+        let mut batches = digits.batches(recorder);
+        for step in recorder.steps() {
+            let (x, y) = batches.next()?;
+            trainer.step(recorder, step, &[("x", &x), ("y", &y)], || {
+                cross_entropy(&predict(&x, true), &y)
+            })?;
+        }
+        digits.accuracy(recorder, |x| predict(x, false))
+    }
+}

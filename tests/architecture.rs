@@ -1,0 +1,202 @@
+//! The rules of the house, over the source text. A rule that no longer fits is changed here, in the open.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file under `src`, by its path from there, without its unit tests, comments and strings' newlines.
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| (name(&path), code(&fs::read_to_string(&path).unwrap())))
+        .collect()
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root().join("src"))
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    before_tests
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .filter(|line| !line.trim().is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The top-level module that a file belongs to. A twin (`…_absent.rs`) stands in for its module in smaller builds.
+fn module(file: &str) -> &str {
+    let name = file.split(['/', '.']).next().unwrap();
+    name.strip_suffix("_absent").unwrap_or(name)
+}
+
+/// The modules in the order in which lib.rs declares them.
+fn order() -> Vec<String> {
+    code(&fs::read_to_string(root().join("src/lib.rs")).unwrap())
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("pub mod ")?
+                .strip_suffix(';')
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
+/// Asserts that `word` occurs in no file but those that `allowed` accepts.
+fn only_in(word: &str, allowed: impl Fn(&str) -> bool) {
+    for (file, text) in sources() {
+        assert!(
+            allowed(&file) || !text.contains(word),
+            "src/{file} contains {word:?}"
+        );
+    }
+}
+
+#[test]
+fn a_module_uses_only_modules_above_it_in_lib_rs() {
+    let order = order();
+    let place = |module: &str| order.iter().position(|other| other == module);
+    for (file, text) in sources() {
+        let Some(own) = place(module(&file)) else {
+            continue;
+        };
+        for used in text.split("crate::").skip(1) {
+            let used: String = used
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            if let Some(other) = place(&used) {
+                assert!(
+                    other <= own,
+                    "src/{file} uses {used}, which stands below it in lib.rs"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_is_in_the_map_of_lib_rs_and_every_name_in_the_map_is_a_file() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let map: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("//! - [`")?
+                .split('`')
+                .next()
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(map, order(), "the map and the declarations of lib.rs");
+    let files: BTreeSet<String> = sources()
+        .iter()
+        .map(|(file, _)| module(file).to_owned())
+        .filter(|module| !["lib", "main", "cli"].contains(&module.as_str()))
+        .collect();
+    assert_eq!(
+        files,
+        order().into_iter().collect(),
+        "files under src and the map"
+    );
+}
+
+#[test]
+fn tensors_stop_at_the_torch_side() {
+    let torch_side = [
+        "device", "record", "train", "workload", "run", "audit", "child",
+    ];
+    let touches = |file: &str| file.starts_with("ffi/torch") || torch_side.contains(&module(file));
+    only_in("tch::", touches);
+    only_in("torch_sys", |file| file.starts_with("ffi/torch"));
+}
+
+#[test]
+fn each_dangerous_thing_has_one_door() {
+    only_in("unsafe ", |file| file.starts_with("ffi"));
+    only_in("clap", |file| file.starts_with("cli"));
+    only_in("nvml_wrapper", |file| {
+        file == "ffi/nvml.rs" || file.starts_with("ffi/nvml/")
+    });
+    only_in("process::Command", |file| file == "process.rs");
+    only_in("Stdio", |file| file == "process.rs");
+    for print in ["print!(", "println!(", "dbg!("] {
+        only_in(print, |file| {
+            file == "main.rs" || file.starts_with("cli") || file == "ffi/build.rs"
+        });
+    }
+}
+
+#[test]
+fn nothing_compared_or_rendered_knows_a_hash_order_or_a_clock() {
+    let pure = [
+        "digest",
+        "summary",
+        "trace",
+        "tolerance",
+        "element",
+        "difference",
+        "compare",
+        "substance",
+        "verdict",
+        "report",
+        "control",
+    ];
+    for word in ["HashMap", "HashSet", "SystemTime", "Instant", "as *const"] {
+        only_in(word, |file| !pure.contains(&module(file)));
+    }
+}
+
+#[test]
+fn files_stay_small_and_folders_shallow() {
+    for (file, text) in sources() {
+        assert!(
+            text.lines().count() <= 350,
+            "src/{file} has {} lines of code",
+            text.lines().count()
+        );
+        assert!(file.matches('/').count() <= 2, "src/{file} is too deep");
+    }
+}
+
+#[test]
+fn the_readmes_tables_are_those_of_the_code() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for row in samebits::verdict::EXIT_CODES {
+        let line = format!("| {} | {} | {} |", row.verdict, row.code, row.when);
+        assert!(readme.contains(&line), "README.md lacks: {line}");
+    }
+    for row in samebits::workload::BUILT_IN {
+        let line = format!("| `{}` | {} |", row.workload.name(), row.summary);
+        assert!(readme.contains(&line), "README.md lacks: {line}");
+    }
+    for knob in samebits::knob::KNOBS {
+        assert!(
+            readme.contains(&format!("`{}`", knob.name)),
+            "README.md does not name the knob {}",
+            knob.name
+        );
+    }
+}
