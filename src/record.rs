@@ -1,6 +1,8 @@
 //! [`Recorder`]: what a workload is given, and the one place where a tensor becomes bytes, digest and summary. Not:
 //! deciding what is interesting (the workload and `train` do).
 
+mod source;
+
 use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
@@ -8,20 +10,28 @@ use tch::{Kind, Tensor};
 use crate::device::Prepared;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ffi::torch;
+use crate::ffi::torch::{self, Logical};
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
+use crate::record::source::{Content, Source, digest_all, fetch};
 use crate::seed::{Seed, Stream};
 use crate::spec::{Capture, Inputs, Spec};
-use crate::trace::{Ending, Key, Phase, Writer};
+use crate::trace::{Ending, Entry, Key, Phase, Writer};
 
-/// A digest still on its way from a GPU.
+/// Bytes up to which a tensor on a GPU is fetched rather than digested there: its content goes into the entry.
+const SMALL: u64 = 64;
+
+/// An entry that waits to be written in its turn.
 #[derive(Debug)]
-struct Pending {
-    key: Key,
-    description: torch::Description,
-    lanes: Tensor,
+enum Pending {
+    Ready(Entry),
+    /// Its digest is still on its way from a GPU.
+    OnDevice {
+        key: Key,
+        description: torch::Description,
+        lanes: Tensor,
+    },
 }
 
 /// Hands a workload its device, seed and limits, and takes its tensors.
@@ -119,9 +129,14 @@ impl<'a> Recorder<'a> {
     }
 
     /// Says which step the entries to come belong to.
-    pub fn begin(&mut self, step: u64) {
+    ///
+    /// # Errors
+    /// When those of the last step cannot be written.
+    pub fn begin(&mut self, step: u64) -> Result<()> {
+        self.write()?;
         self.step = step;
         self.occurrences.clear();
+        Ok(())
     }
 
     /// Records one tensor. Call it in execution order; tensors may live anywhere and have any strides.
@@ -129,6 +144,14 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// When the tensor cannot be read or the trace cannot be written.
     pub fn record(&mut self, phase: Phase, name: &str, tensor: &Tensor) -> Result<()> {
+        self.record_all(phase, &[(name.to_owned(), tensor)])
+    }
+
+    /// Records several tensors, as one call of [`Recorder::record`] after another would, on all cores.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read or the trace cannot be written.
+    pub fn record_all(&mut self, phase: Phase, tensors: &[(String, &Tensor)]) -> Result<()> {
         let last = self.spec.steps.saturating_sub(1);
         let wanted = match self.spec.capture {
             Capture::Final => phase == Phase::Update && self.step == last,
@@ -137,6 +160,48 @@ impl<'a> Recorder<'a> {
         if self.writer.is_none() || !wanted {
             return Ok(());
         }
+        let keep = self.spec.capture.keeps_values(self.step, last);
+        let sources: Vec<Source> = tensors
+            .iter()
+            .map(|(name, tensor)| self.source(phase, name, tensor, keep))
+            .collect::<Result<_>>()?;
+        let entries = digest_all(&sources);
+        for (source, entry) in sources.into_iter().zip(entries) {
+            if keep
+                && let (Some(entry), Some(bytes), Some(writer)) =
+                    (&entry, source.bytes(), &mut self.writer)
+            {
+                writer.keep(entry, bytes)?;
+            }
+            self.pending.extend(match (entry, source) {
+                (Some(entry), _) => Some(Pending::Ready(entry)),
+                (
+                    None,
+                    Source {
+                        key,
+                        description,
+                        content: Content::OnDevice(lanes),
+                    },
+                ) => Some(Pending::OnDevice {
+                    key,
+                    description,
+                    lanes,
+                }),
+                (None, _) => None,
+            });
+        }
+        // What waits for a GPU waits until the end of the step, and everything behind it keeps its turn.
+        if self
+            .pending
+            .iter()
+            .any(|one| matches!(one, Pending::OnDevice { .. }))
+        {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    fn source(&mut self, phase: Phase, name: &str, tensor: &Tensor, keep: bool) -> Result<Source> {
         let count = self
             .occurrences
             .entry((phase, name.to_owned()))
@@ -149,31 +214,22 @@ impl<'a> Recorder<'a> {
         };
         *count += 1;
         let description = torch::describe(tensor)?;
-        let keep = self.spec.capture.keeps_values(self.step, last);
-        let flip = self.injection(&key, tensor, &description)?;
-        if description.device.is_some() && !keep && flip.is_none() && description.bytes > 64 {
-            // Nothing waits for the GPU here: the numbers are fetched together at the end of the step.
-            let lanes = torch::lanes_on_device(tensor)?;
-            self.pending.push(Pending {
-                key,
-                description,
-                lanes,
-            });
-            return Ok(());
-        }
-        self.fetch()?;
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
-        let (dtype, shape) = (description.dtype, &description.shape);
-        torch::with_bytes(tensor, |bytes| match flip {
+        let content = match self.injection(&key, tensor, &description)? {
             Some(at) => {
-                let mut changed = bytes.to_vec();
-                changed[at] ^= 1;
-                writer.entry(key, dtype, shape, &changed, keep)
+                let mut bytes = Logical::of(tensor)?.bytes().to_vec();
+                bytes[at] ^= 1;
+                Content::Altered(bytes)
             }
-            None => writer.entry(key, dtype, shape, bytes, keep),
-        })?
+            None if description.device.is_some() && !keep && description.bytes > SMALL => {
+                Content::OnDevice(torch::lanes_on_device(tensor)?)
+            }
+            None => Content::Cpu(Logical::of(tensor)?),
+        };
+        Ok(Source {
+            key,
+            description,
+            content,
+        })
     }
 
     /// If this is the entry of `--inject`: flips the bit in the tensor itself where it is floating-point, so that the
@@ -211,36 +267,34 @@ impl<'a> Recorder<'a> {
         Ok(usize::try_from(inject.index * size).ok())
     }
 
-    /// Takes the digests that are still on a GPU, with one wait for all of them.
-    fn fetch(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let lanes: Vec<_> = pending
-            .iter()
-            .map(|one| one.lanes.shallow_clone())
-            .collect();
-        let numbers = Tensor::f_stack(&lanes, 0)
-            .and_then(|stacked| stacked.f_to_device(tch::Device::Cpu))
-            .and_then(|stacked| stacked.f_view([-1]))
-            .and_then(Vec::<i64>::try_from)
-            .map_err(|e| torch::tch_failure("fetching digests from the GPU", &e))?;
+    /// Writes what is pending, with one wait for all digests that are still on a GPU.
+    fn write(&mut self) -> Result<()> {
         let Some(writer) = &mut self.writer else {
             return Ok(());
         };
-        for (one, pair) in pending.into_iter().zip(numbers.chunks_exact(2)) {
-            let Pending {
-                key, description, ..
-            } = one;
-            let lanes = torch::lanes_from([pair[0], pair[1]]);
-            let digest = Digest::from_lanes(
-                description.dtype,
-                &description.shape,
-                description.bytes,
-                lanes,
-            );
-            writer.digest(key, description.dtype, &description.shape, digest)?;
+        let pending = std::mem::take(&mut self.pending);
+        let lanes: Vec<Tensor> = pending
+            .iter()
+            .filter_map(|one| match one {
+                Pending::OnDevice { lanes, .. } => Some(lanes.shallow_clone()),
+                Pending::Ready(_) => None,
+            })
+            .collect();
+        let numbers = fetch(&lanes)?;
+        let mut pairs = numbers.chunks_exact(2);
+        for one in pending {
+            match one {
+                Pending::Ready(entry) => writer.entry(&entry)?,
+                Pending::OnDevice {
+                    key, description, ..
+                } => {
+                    let lanes =
+                        torch::lanes_from(pairs.next().map_or([0; 2], |pair| [pair[0], pair[1]]));
+                    let (dtype, shape) = (description.dtype, &description.shape);
+                    let digest = Digest::from_lanes(dtype, shape, description.bytes, lanes);
+                    writer.entry(&Entry::of_digest(key, dtype, shape, digest))?;
+                }
+            }
         }
         Ok(())
     }
@@ -297,7 +351,7 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// When it cannot be written, or the place of `--inject` never came.
     pub fn finish(mut self) -> Result<()> {
-        self.fetch()?;
+        self.write()?;
         if let Some(device) = self.prepared.cuda() {
             torch::synchronize(device)?;
         }

@@ -113,6 +113,32 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The entry of a tensor whose content is at hand.
+    #[must_use]
+    pub fn of(key: Key, dtype: Dtype, shape: &[u64], bytes: &[u8]) -> Self {
+        Self {
+            key,
+            dtype,
+            shape: shape.to_vec(),
+            digest: Digest::of(dtype, shape, bytes),
+            summary: Some(Summary::of(dtype, bytes)),
+            inline: (bytes.len() <= INLINE).then(|| to_hex(bytes)),
+        }
+    }
+
+    /// The entry of a tensor of which only the digest is known, because its content stayed on a GPU.
+    #[must_use]
+    pub fn of_digest(key: Key, dtype: Dtype, shape: &[u64], digest: Digest) -> Self {
+        Self {
+            key,
+            dtype,
+            shape: shape.to_vec(),
+            digest,
+            summary: None,
+            inline: None,
+        }
+    }
+
     /// Length of its logical content, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {

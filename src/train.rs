@@ -70,7 +70,7 @@ impl Trainer {
     /// # Errors
     /// When a tensor cannot be read or the trace cannot be written.
     pub fn start(&self, recorder: &mut Recorder) -> Result<()> {
-        recorder.begin(0);
+        recorder.begin(0)?;
         self.state(recorder, Phase::Init)
     }
 
@@ -99,7 +99,7 @@ impl Trainer {
         batch: &[(&str, &Tensor)],
         forward: impl FnOnce() -> Result<Tensor>,
     ) -> Result<()> {
-        recorder.begin(step);
+        recorder.begin(step)?;
         for (name, tensor) in batch {
             recorder.record(Phase::Forward, &format!("batch.{name}"), tensor)?;
         }
@@ -109,25 +109,36 @@ impl Trainer {
         recorder.loss(step, &loss)?;
         loss.f_backward()
             .map_err(|e| tch_failure("computing gradients", &e))?;
-        for (name, tensor) in &self.parameters {
-            let grad = tensor.grad();
-            if grad.defined() {
-                recorder.record(Phase::Backward, &format!("{name}.grad"), &grad)?;
-            }
-        }
+        let named = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (format!("{name}.grad"), tensor.grad()));
+        let grads: Vec<_> = named.filter(|(_, grad)| grad.defined()).collect();
+        recorder.record_all(Phase::Backward, &borrowed(&grads))?;
         self.optimizer.step()?;
         self.state(recorder, Phase::Update)
     }
 
     fn state(&self, recorder: &mut Recorder, phase: Phase) -> Result<()> {
-        for (name, tensor) in self.parameters.iter().chain(&self.buffers) {
-            recorder.record(phase, name, tensor)?;
-        }
+        let mut optimizer = Vec::new();
         for (index, (name, _)) in self.parameters.iter().enumerate() {
-            for (slot, tensor) in self.optimizer.state(index)? {
-                recorder.record(phase, &format!("{name}.{slot}"), &tensor)?;
-            }
+            let slots = self.optimizer.state(index)?.into_iter();
+            optimizer.extend(slots.map(|(slot, tensor)| (format!("{name}.{slot}"), tensor)));
         }
+        let all = [
+            borrowed(&self.parameters),
+            borrowed(&self.buffers),
+            borrowed(&optimizer),
+        ]
+        .concat();
+        recorder.record_all(phase, &all)?;
         recorder.generators(phase)
     }
+}
+
+fn borrowed(tensors: &[(String, Tensor)]) -> Vec<(String, &Tensor)> {
+    tensors
+        .iter()
+        .map(|(name, tensor)| (name.clone(), tensor))
+        .collect()
 }

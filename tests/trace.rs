@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use samebits::digest::{Digest, Lanes};
 use samebits::dtype::Dtype;
 use samebits::error::Error;
-use samebits::ffi::torch::{describe, lanes_from, lanes_on_device, with_bytes};
+use samebits::ffi::torch::{Logical, describe, lanes_from, lanes_on_device};
 use samebits::fingerprint::Fingerprint;
 use samebits::knob::{Mode, Plan};
 use samebits::spec::{Capture, Inputs, Spec};
-use samebits::trace::{Ending, Key, Phase, Trace, Writer};
+use samebits::trace::{Ending, Entry, Key, Phase, Trace, Writer};
 use tch::{Device, Kind, Tensor};
 
 fn spec(out: PathBuf) -> Spec {
@@ -44,9 +44,9 @@ fn write(out: &Path) {
         let bytes: Vec<u8> = (0..400u32)
             .flat_map(|i| (f32::from_bits(i << 20)).to_le_bytes())
             .collect();
-        writer
-            .entry(key, Dtype::Float32, &[20, 20], &bytes, true)
-            .unwrap();
+        let entry = Entry::of(key, Dtype::Float32, &[20, 20], &bytes);
+        writer.keep(&entry, &bytes).unwrap();
+        writer.entry(&entry).unwrap();
         let key = Key {
             step,
             phase,
@@ -54,7 +54,7 @@ fn write(out: &Path) {
             occurrence: 0,
         };
         writer
-            .entry(key, Dtype::Complex128, &[2], &[7; 32], true)
+            .entry(&Entry::of(key, Dtype::Complex128, &[2], &[7; 32]))
             .unwrap();
     }
     writer
@@ -211,7 +211,7 @@ fn tensors(shape: &[i64]) -> Vec<Tensor> {
 }
 
 fn by_rust(tensor: &Tensor) -> Lanes {
-    with_bytes(tensor, Lanes::of).unwrap()
+    Lanes::of(Logical::of(tensor).unwrap().bytes())
 }
 
 fn by_tensor_operations(tensor: &Tensor) -> Lanes {

@@ -328,28 +328,47 @@ pub fn describe(tensor: &Tensor) -> Result<Description> {
     })
 }
 
-/// Hands a tensor's logical row-major bytes to `read`: conjugation and negation resolved, quantised types as their
-/// integers, sparse ones dense, GPU tensors copied to the CPU.
-///
-/// # Errors
-/// When the layout cannot be read.
-pub fn with_bytes<T>(tensor: &Tensor, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
-    let length = usize::try_from(describe(tensor)?.bytes).unwrap_or(usize::MAX);
-    let (mut result, mut data) = (null_mut(), null());
-    // SAFETY: a live tensor and live variables.
-    checked("reading a tensor", unsafe {
-        sb_logical_cpu(tensor.as_ptr(), &raw mut result, &raw mut data)
-    })?;
-    // Keeps the bytes alive until `read` is done.
-    let _keeper = owned(result);
-    let bytes = if length == 0 {
-        &[]
-    } else {
-        // SAFETY: the shim made the tensor contiguous on the CPU, so its content is `length` bytes at `data`; the keeper
-        // outlives the slice, and nobody writes to it meanwhile because this thread is here.
-        unsafe { std::slice::from_raw_parts(data, length) }
-    };
-    Ok(read(bytes))
+/// A tensor's logical row-major content on the CPU. Shares storage with the tensor where it can, so it shows what is done
+/// to the tensor later.
+#[derive(Debug)]
+pub struct Logical {
+    /// Keeps the bytes alive.
+    _keeper: Tensor,
+    data: *const u8,
+    length: usize,
+}
+
+impl Logical {
+    /// Reads a tensor: conjugation and negation resolved, quantised types as their integers, sparse ones dense, GPU
+    /// tensors copied to the CPU.
+    ///
+    /// # Errors
+    /// When the layout cannot be read.
+    pub fn of(tensor: &Tensor) -> Result<Self> {
+        let length = usize::try_from(describe(tensor)?.bytes).unwrap_or(usize::MAX);
+        let (mut result, mut data) = (null_mut(), null());
+        // SAFETY: a live tensor and live variables.
+        checked("reading a tensor", unsafe {
+            sb_logical_cpu(tensor.as_ptr(), &raw mut result, &raw mut data)
+        })?;
+        Ok(Self {
+            _keeper: owned(result),
+            data,
+            length,
+        })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: the shim made the tensor contiguous on the CPU, so its content is `length` bytes at `data`, and the
+        // keeper lives as long as the slice. Whoever holds the slice must not run tensor operations on the tensor
+        // meanwhile; the recorder, which alone does, digests the bytes and drops them before it returns.
+        unsafe { std::slice::from_raw_parts(self.data, self.length) }
+    }
 }
 
 /// The sums of a digest, computed by tensor operations on the tensor's own device: an int64 tensor of two numbers.

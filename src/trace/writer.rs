@@ -5,18 +5,13 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::digest::Digest;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::ffi::map::Map;
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
 use crate::spec::Spec;
-use crate::summary::Summary;
-use crate::trace::{
-    ENTRIES, Entry, FORMAT, INLINE, Key, MANIFEST, Manifest, VALUES, stored_as, stored_name, to_hex,
-};
+use crate::trace::{ENTRIES, Entry, FORMAT, MANIFEST, Manifest, VALUES, stored_as, stored_name};
 
 /// What the writer is told when a run is over.
 #[derive(Debug)]
@@ -84,50 +79,11 @@ impl Writer {
         })
     }
 
-    /// Appends an entry whose content is at hand.
+    /// Appends an entry.
     ///
     /// # Errors
     /// When the disk is full or gone.
-    pub fn entry(
-        &mut self,
-        key: Key,
-        dtype: Dtype,
-        shape: &[u64],
-        bytes: &[u8],
-        keep: bool,
-    ) -> Result<()> {
-        let inline = (bytes.len() <= INLINE).then(|| to_hex(bytes));
-        if keep && inline.is_none() {
-            self.keep(&key, dtype, shape, bytes)?;
-        }
-        let digest = Digest::of(dtype, shape, bytes);
-        let summary = Some(Summary::of(dtype, bytes));
-        self.line(&Entry {
-            key,
-            dtype,
-            shape: shape.to_vec(),
-            digest,
-            summary,
-            inline,
-        })
-    }
-
-    /// Appends an entry of which only the digest is known, because its content stayed on a GPU.
-    ///
-    /// # Errors
-    /// When the disk is full or gone.
-    pub fn digest(&mut self, key: Key, dtype: Dtype, shape: &[u64], digest: Digest) -> Result<()> {
-        self.line(&Entry {
-            key,
-            dtype,
-            shape: shape.to_vec(),
-            digest,
-            summary: None,
-            inline: None,
-        })
-    }
-
-    fn line(&mut self, entry: &Entry) -> Result<()> {
+    pub fn entry(&mut self, entry: &Entry) -> Result<()> {
         let mut line = serde_json::to_vec(entry).unwrap_or_default();
         line.push(b'\n');
         self.hasher.update(&line);
@@ -137,11 +93,19 @@ impl Writer {
             .map_err(|e| Error::io("write", &self.work.join(ENTRIES), e))
     }
 
-    fn keep(&mut self, key: &Key, dtype: Dtype, shape: &[u64], bytes: &[u8]) -> Result<()> {
-        let (dtype, shape) = match stored_as(dtype) {
+    /// Keeps the content of an entry, unless the entry carries it itself.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn keep(&mut self, entry: &Entry, bytes: &[u8]) -> Result<()> {
+        if entry.inline.is_some() {
+            return Ok(());
+        }
+        let (dtype, shape) = match stored_as(entry.dtype) {
             Some(same) => (
                 same,
-                shape
+                entry
+                    .shape
                     .iter()
                     .map(|&size| usize::try_from(size).unwrap_or(usize::MAX))
                     .collect(),
@@ -155,7 +119,7 @@ impl Writer {
             shape,
             data_offsets: (self.length, end),
         };
-        self.kept.push((stored_name(key), info));
+        self.kept.push((stored_name(&entry.key), info));
         self.length = end;
         self.values
             .write_all(bytes)

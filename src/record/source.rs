@@ -1,0 +1,69 @@
+//! Tensors on their way into a trace: their bytes, or the sums of their digests while these are on a GPU.
+
+use rayon::prelude::*;
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::ffi::torch::{self, Logical};
+use crate::trace::{Entry, Key};
+
+/// A tensor to record.
+pub(super) struct Source {
+    pub(super) key: Key,
+    pub(super) description: torch::Description,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
+    Cpu(Logical),
+    /// With the bit of `--inject` flipped.
+    Altered(Vec<u8>),
+    /// The sums of the digest, on their way.
+    OnDevice(Tensor),
+}
+
+impl Source {
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Cpu(logical) => Some(logical.bytes()),
+            Content::Altered(bytes) => Some(bytes),
+            Content::OnDevice(_) => None,
+        }
+    }
+}
+
+/// The entries of those whose bytes are at hand, on all cores where there is enough to do.
+pub(super) fn digest_all(sources: &[Source]) -> Vec<Option<Entry>> {
+    /// Bytes below which waking other threads costs more than it saves.
+    const WORTH: u64 = 256 << 10;
+    // Tensors cannot be shared between threads, their bytes can.
+    let jobs: Vec<_> = sources
+        .iter()
+        .map(|source| (&source.key, &source.description, source.bytes()))
+        .collect();
+    let digest = |(key, description, bytes): &(&Key, &torch::Description, Option<&[u8]>)| {
+        bytes.map(|bytes| Entry::of((*key).clone(), description.dtype, &description.shape, bytes))
+    };
+    if sources
+        .iter()
+        .map(|source| source.description.bytes)
+        .sum::<u64>()
+        < WORTH
+    {
+        jobs.iter().map(digest).collect()
+    } else {
+        jobs.par_iter().map(digest).collect()
+    }
+}
+
+/// Brings digests from the GPU: two numbers each.
+pub(super) fn fetch(lanes: &[Tensor]) -> Result<Vec<i64>> {
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    Tensor::f_stack(lanes, 0)
+        .and_then(|stacked| stacked.f_to_device(tch::Device::Cpu))
+        .and_then(|stacked| stacked.f_view([-1]))
+        .and_then(Vec::<i64>::try_from)
+        .map_err(|e| torch::tch_failure("fetching digests from the GPU", &e))
+}
