@@ -2,6 +2,7 @@
 //! starting three processes, recording, comparing and the controls; the bare loop is nothing but training.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ fn spec(name: &str, steps: u64) -> Spec {
         device: "cpu".into(),
         threads: THREADS,
         mode: Mode::Strict,
-        plan: plan(Mode::Strict, THREADS, &Default::default(), |_| None)
+        plan: plan(Mode::Strict, THREADS, &BTreeMap::default(), |_| None)
             .expect("the table's own values"),
         inputs: Inputs::default(),
         capture: Capture::Digests,

@@ -29,7 +29,7 @@ fn digest(criterion: &mut Criterion) {
             .measurement_time(std::time::Duration::from_secs(3))
             .warm_up_time(std::time::Duration::from_millis(500));
         group.bench_function(BenchmarkId::new("plain read, one core", name), |b| {
-            b.iter(|| read(black_box(&bytes)))
+            b.iter(|| read(black_box(&bytes)));
         });
         group.bench_function(BenchmarkId::new("plain read, all cores", name), |b| {
             b.iter(|| {
@@ -40,10 +40,10 @@ fn digest(criterion: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("samebits, one core", name), |b| {
-            b.iter(|| Lanes::at(0, black_box(&bytes)))
+            b.iter(|| Lanes::at(0, black_box(&bytes)));
         });
         group.bench_function(BenchmarkId::new("samebits, all cores", name), |b| {
-            b.iter(|| Lanes::of(black_box(&bytes)))
+            b.iter(|| Lanes::of(black_box(&bytes)));
         });
         group.bench_function(BenchmarkId::new("XXH3-128, one core", name), |b| {
             b.iter(|| xxhash_rust::xxh3::xxh3_128(black_box(&bytes)));

@@ -63,6 +63,7 @@
 //! - [`run`]: one run to a trace
 //! - [`process`]: child processes, and the end of the whole tree
 //! - [`child`]: the child's side of an audit
+//! - [`evidence`]: files as keyed tensors
 //! - [`tolerance`]: when two values count as the same
 //! - [`difference`]: two tensors, element by element
 //! - [`compare`]: two traces, entry by entry
@@ -117,6 +118,8 @@ pub mod process;
 
 #[cfg(feature = "torch")]
 pub mod child;
+
+pub mod evidence;
 
 pub mod tolerance;
 

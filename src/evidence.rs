@@ -1,0 +1,119 @@
+//! [`Evidence`]: files to keyed tensors, lazily. What a file holds, not how it is packed: header order, timestamps and
+//! folder names inside archives are no evidence. Not: comparing.
+//!
+//! Every reader takes bytes that may be damaged or hostile: lengths that lie, overlapping tensors, zip bombs. It checks
+//! before it believes, and says file, place and reason.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::ffi::map::Map;
+
+pub mod safetensors;
+
+/// The largest single tensor that is unpacked into memory, in bytes; those that are only mapped may be larger.
+pub const LARGEST_UNPACKED: u64 = 64 << 30;
+
+/// Everything comparable in one file or folder.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// What kind of file it is, for people.
+    pub format: &'static str,
+    /// In the order of the file where that means something, by name otherwise.
+    pub items: Vec<Item>,
+    /// What a person should know: a part that could not be read as more than bytes, a metadata entry.
+    pub notes: Vec<String>,
+    /// What differs without mattering: header order, alignment, names inside archives. Compared only to say so.
+    pub container: Vec<(String, String)>,
+}
+
+/// One tensor. A number in a metrics file is a tensor too: of one element, or of one element a row.
+#[derive(Debug)]
+pub struct Item {
+    /// Its name, unique in the evidence.
+    pub name: String,
+    /// Type of its elements. Types that samebits has no arithmetic for are bytes, with `declared` set.
+    pub dtype: Dtype,
+    /// The file's own word for the type, where `dtype` does not say it all: `F6_E2M3`, a structured numpy type.
+    pub declared: Option<String>,
+    /// Sizes, outermost first.
+    pub shape: Vec<u64>,
+    /// Where its bytes are.
+    pub content: Content,
+}
+
+/// Where the logical row-major little-endian bytes of a tensor are.
+pub enum Content {
+    /// In a mapped file.
+    Mapped(Arc<Map>, Range<usize>),
+    /// In memory.
+    Owned(Vec<u8>),
+    /// To be unpacked, byte-swapped or gathered from strides when asked for.
+    Lazy(Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mapped(_, range) => write!(f, "Mapped({range:?})"),
+            Self::Owned(bytes) => write!(f, "Owned({} bytes)", bytes.len()),
+            Self::Lazy(_) => f.write_str("Lazy"),
+        }
+    }
+}
+
+impl Item {
+    /// Its bytes: dtype size times the product of the shape, in number.
+    ///
+    /// # Errors
+    /// When they cannot be unpacked.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match &self.content {
+            Content::Mapped(map, range) => Ok(map.get(range.clone()).unwrap_or_default().into()),
+            Content::Owned(bytes) => Ok(bytes.as_slice().into()),
+            Content::Lazy(unpack) => unpack().map(Cow::Owned),
+        }
+    }
+
+    /// Whether everything read of it so far was really there.
+    ///
+    /// # Errors
+    /// When its file became shorter meanwhile.
+    pub fn check(&self) -> Result<()> {
+        match &self.content {
+            Content::Mapped(map, _) => map.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn numel(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+/// The number of bytes of a tensor, or why there can be no such tensor.
+///
+/// # Errors
+/// When the product does not fit 63 bits.
+pub fn length(path: &Path, name: &str, dtype: Dtype, shape: &[u64]) -> Result<u64> {
+    let numel = if shape.contains(&0) {
+        Some(0)
+    } else {
+        shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size))
+    };
+    numel
+        .and_then(|numel| numel.checked_mul(dtype.size() as u64))
+        .filter(|&bytes| i64::try_from(bytes).is_ok())
+        .ok_or_else(|| {
+            Error::damaged(
+                path,
+                format!("{name}: a {dtype} tensor of shape {shape:?} is larger than any memory"),
+            )
+        })
+}
