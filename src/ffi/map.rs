@@ -36,7 +36,7 @@ static SLOTS: [Slot; WATCHED] = [const {
 #[derive(Debug)]
 pub struct Map {
     path: PathBuf,
-    map: Option<memmap2::Mmap>,
+    memory: Option<memmap2::Mmap>,
     slot: usize,
 }
 
@@ -53,7 +53,7 @@ impl Map {
         if about.len() == 0 {
             return Ok(Self {
                 path: path.to_path_buf(),
-                map: None,
+                memory: None,
                 slot: 0,
             });
         }
@@ -68,7 +68,7 @@ impl Map {
         })?;
         Ok(Self {
             path: path.to_path_buf(),
-            map: Some(map),
+            memory: Some(map),
             slot,
         })
     }
@@ -78,7 +78,7 @@ impl Map {
     /// # Errors
     /// When the file became shorter while it was read.
     pub fn check(&self) -> Result<()> {
-        if self.map.is_some() && SLOTS[self.slot].torn.load(Ordering::Acquire) {
+        if self.memory.is_some() && SLOTS[self.slot].torn.load(Ordering::Acquire) {
             return Err(Error::damaged(
                 &self.path,
                 "it became shorter while it was being read",
@@ -92,13 +92,13 @@ impl std::ops::Deref for Map {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        self.memory.as_deref().unwrap_or_default()
     }
 }
 
 impl Drop for Map {
     fn drop(&mut self) {
-        if self.map.is_some() {
+        if self.memory.is_some() {
             // Before the memory goes: an address may belong to another map right after.
             SLOTS[self.slot].length.store(0, Ordering::Release);
             SLOTS[self.slot].start.store(0, Ordering::Release);

@@ -106,6 +106,7 @@ impl Trace {
                 "it is not the file that the manifest describes (cut off or edited)",
             ));
         }
+        map.check()?;
         let (header, metadata) = safetensors::SafeTensors::read_metadata(&map)
             .map_err(|e| Error::damaged(path, e.to_string()))?;
         let places = metadata
