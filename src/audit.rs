@@ -25,23 +25,32 @@ use crate::workload::Workload;
 pub use options::{Named, Options, World};
 use place::Place;
 
+/// More runs than anybody waits for.
+const MOST_RUNS: usize = 10_000;
+/// More samples than any memory holds.
+const LARGEST_BATCH: u64 = 1 << 32;
+
 /// Audits each workload and puts the reports together. Failures become the verdict `inconclusive`, never a panic or a
 /// missing report.
 pub fn audit(workloads: &[Named], options: &Options, world: &mut World) -> Report {
     let mut reports = Vec::new();
     for workload in workloads {
-        let report = audit_one(workload, options, world).unwrap_or_else(|error| {
-            let mut report = Report::inconclusive("audit", &error.to_failure(), options.seed);
-            report.subject = Some(describe::subject(workload, options));
-            report
-        });
+        // What was never run must not look as if it had been.
+        let begun = world
+            .signals
+            .arrived()
+            .map_or(Ok(()), |signal| Err(Error::Interrupted(signal)));
+        let report = begun
+            .and_then(|()| audit_one(workload, options, world))
+            .unwrap_or_else(|error| {
+                let mut report = Report::inconclusive("audit", &error.to_failure(), options.seed);
+                report.subject = Some(describe::subject(workload, options));
+                report
+            });
         if workloads.len() > 1 {
             (world.progress)(text::brief(&report, text::Color::Plain).trim_end());
         }
         reports.push(report);
-        if world.signals.arrived().is_some() {
-            break;
-        }
     }
     match <[Report; 1]>::try_from(reports) {
         Ok([report]) => report,
@@ -96,10 +105,21 @@ pub fn of(workload: &dyn Workload, steps: u64, batch: u64, options: &Options) ->
 }
 
 fn audit_one(workload: &Named, options: &Options, world: &mut World) -> Result<Report> {
-    if options.runs < 2 {
+    if !(2..=MOST_RUNS).contains(&options.runs) {
         return Err(Error::Usage(format!(
-            "--runs {}: two runs at least, or there is nothing to compare",
+            "--runs {}: from 2 (one alone has nothing to be compared with) to {MOST_RUNS}",
             options.runs
+        )));
+    }
+    if workload.name.is_empty()
+        || !workload
+            .name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    {
+        return Err(Error::Usage(format!(
+            "{:?} is no name for a workload: letters, digits, - and _",
+            workload.name
         )));
     }
     let place = Place::new(options.keep.as_deref(), &workload.name)?;
@@ -150,7 +170,8 @@ fn audit_one(workload: &Named, options: &Options, world: &mut World) -> Result<R
         with_itself(reference, &Trace::open(&specs[0].out)?),
         one_ulp(reference, options.seed),
     ];
-    if options.prove_observer {
+    // Whether recording changes the result can be told only of runs that agree.
+    if options.prove_observer && report.verdict != Verdict::Diverged {
         report
             .controls
             .push(prove_observer(workload, options, reference, &place, world)?);
@@ -166,13 +187,16 @@ fn spec(
     candidate: bool,
     out: PathBuf,
 ) -> Result<Spec> {
-    if options.batch == Some(0) {
-        return Err(Error::Usage(
-            "--batch 0: a batch has at least one sample".into(),
-        ));
+    if let Some(batch) = options
+        .batch
+        .filter(|batch| !(1..=LARGEST_BATCH).contains(batch))
+    {
+        return Err(Error::Usage(format!(
+            "--batch {batch}: from 1 to {LARGEST_BATCH}"
+        )));
     }
     let plan = knob::plan(options.mode, options.threads, &options.knobs, |name| {
-        std::env::var(name).ok()
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
     Ok(Spec {
         workload: workload.name.clone(),
@@ -219,7 +243,9 @@ fn execute(specs: &[Spec], options: &Options, world: &mut World, first: usize) -
             environment: variables
                 .chain([(child::VARIABLE.into(), spec.workload.clone())])
                 .collect(),
-            input: serde_json::to_vec(&order).unwrap_or_default(),
+            input: serde_json::to_vec(&order).map_err(|e| {
+                Error::Usage(format!("a path given to a run cannot be handed to it: {e}"))
+            })?,
         };
         let ended = process::run(first + at, &launch, options.timeout, &world.signals)?;
         match child::answer(&ended.stdout) {

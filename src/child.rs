@@ -13,6 +13,8 @@ use crate::workload::Workload;
 
 /// Set to the workload's name in the environment of children, and nowhere else.
 pub const VARIABLE: &str = "SAMEBITS_CHILD";
+/// The first argument of a child of the command line's.
+pub const WORD: &str = "audit-run";
 /// What the child's answer starts with, after anything the workload itself printed.
 const MARK: &str = "samebits-answer: ";
 
@@ -51,7 +53,11 @@ pub fn serve<'a>(
         .read_to_string(&mut text)
         .map_err(|e| Error::Usage(format!("the order could not be read: {e}")))
         .and_then(|_| {
-            serde_json::from_str(&text).map_err(|e| Error::Usage(format!("not an order: {e}")))
+            serde_json::from_str(&text).map_err(|e| {
+                Error::Usage(format!(
+                    "not an order ({e}): {VARIABLE} marks children of samebits; unset it"
+                ))
+            })
         })
         .and_then(|order: Order| {
             die_with_parent(order.parent)?;

@@ -1,10 +1,5 @@
 //! The command line: flags, their help, and one file a command. The only files that name clap, and the only ones that
 //! print: data on standard output, everything else on standard error.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where printing belongs"
-)]
 
 #[cfg_attr(not(feature = "torch"), path = "cli/audit_absent.rs")]
 mod audit;
@@ -17,6 +12,8 @@ mod seed;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use samebits::error::{Error, Failure};
+use samebits::report::{Report, json};
 
 /// Same seed, same code, same machine: do you get the same bits?
 ///
@@ -44,23 +41,70 @@ enum Command {
 
 /// Parses, runs the command, and returns its exit code.
 pub fn main() -> ExitCode {
-    let code = match Cli::parse().command {
-        Command::Audit(args) => audit::run(&args),
-        Command::Env(args) => env::run(&args),
-        Command::Seed(args) => seed::run(&args),
-        Command::List(args) => list::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let (name, code) = match cli.command {
+        Command::Audit(args) => ("audit", audit::run(&args)),
+        Command::Env(args) => ("env", env::run(&args)),
+        Command::Seed(args) => ("seed", seed::run(&args)),
+        Command::List(args) => ("list", list::run(&args)),
+        Command::Doctor(args) => ("doctor", doctor::run(&args)),
     };
     match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("samebits: {error:#}");
-            if let Some(error) = error.downcast_ref::<samebits::error::Error>() {
-                eprintln!("  try: {}", error.hint());
-            }
-            ExitCode::from(2)
+            let failure = match error.downcast_ref::<Error>() {
+                Some(error) => error.to_failure(),
+                None => Failure {
+                    code: "io".into(),
+                    message: format!("{error:#}"),
+                    hint: String::new(),
+                    op: None,
+                },
+            };
+            fail(name, &failure)
         }
     }
+}
+
+/// What clap has to say: help and version are answers, everything else is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that went away early is no failure of ours.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if wants_json() {
+        let failure = Error::Usage(error.to_string().trim_end().to_owned()).to_failure();
+        return fail("samebits", &failure);
+    }
+    let _ = error.print();
+    ExitCode::from(2)
+}
+
+/// Whether standard output is to be one JSON document, asked before the command line is known to be good.
+fn wants_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words
+        .windows(2)
+        .any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || words.iter().any(|word| word == "--format=json")
+}
+
+fn fail(command: &str, failure: &Failure) -> ExitCode {
+    if wants_json() {
+        let report = Report::inconclusive(command, failure, 0);
+        // If standard output is gone too, the exit code has to do.
+        let _ = output::print(&json::render(&report));
+    } else {
+        output::say(&format!("samebits: {}", failure.message));
+        if !failure.hint.is_empty() {
+            output::say(&format!("  try: {}", failure.hint));
+        }
+    }
+    ExitCode::from(2)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn cuda_half(cuda: &Cuda) -> Check {
         }
         Cuda::Loaded => Check::new(name, Status::Ok, "libtorch_cuda.so is loaded"),
         Cuda::Absent(reason) => Check::new(name, Status::Missing, reason)
-            .remedy("run `scripts/libtorch --cuda`; nothing has to be built again"),
+            .remedy("run `scripts/libtorch --cuda`, nothing has to be built again; of the Docker image, take the target `cuda`"),
         Cuda::Failed(reason) => Check::new(name, Status::Broken, reason)
             .remedy("run `scripts/libtorch --cuda`, which brings the libraries it needs"),
     }

@@ -55,6 +55,14 @@ pub enum Error {
         /// libtorch's first line.
         message: String,
     },
+    /// A workload's own code panicked.
+    #[error("the workload {workload} panicked: {message}")]
+    Panicked {
+        /// The workload's name.
+        workload: String,
+        /// What it said, and where.
+        message: String,
+    },
     /// Reading or writing failed.
     #[error("cannot {doing} {path}: {source}")]
     Io {
@@ -161,6 +169,7 @@ impl Error {
             Self::NotInForce { .. } => "knob-not-in-force",
             Self::Refused { .. } => "refused",
             Self::Torch { .. } => "libtorch",
+            Self::Panicked { .. } => "panicked",
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "disk-full"
             }
@@ -178,7 +187,7 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::Usage(_) => "see `samebits --help` and `samebits list`".into(),
-            Self::Input { .. } => "give a file of the kind described by `samebits audit --help`".into(),
+            Self::Input { .. } => "give a file of the kind that the command's --help describes".into(),
             Self::Knob { name, .. } => {
                 format!("unset {name} or give it an accepted value; `samebits list knobs` shows them")
             }
@@ -192,9 +201,13 @@ impl Error {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "free some space, or put the traces elsewhere with --keep DIR or TMPDIR".into()
             }
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                "choose another folder, or remove that one: nothing is ever overwritten".into()
+            }
+            Self::Panicked { .. } => "mend the workload: this is its own code, not libtorch's".into(),
             Self::Io { .. } => "check that the path exists and may be read or written".into(),
             Self::Damaged { .. } => "make the trace again; a damaged one is never compared".into(),
-            Self::Child { .. } => "run the command shown with `--keep DIR` to look at what is left".into(),
+            Self::Child { .. } => "`--keep DIR` keeps what the runs wrote; a smaller --batch or model helps if memory ran out".into(),
             Self::Timeout { .. } => "raise --timeout, or look at why the workload hangs".into(),
             Self::Interrupted(_) => "start it again to get a verdict".into(),
             Self::Reported { failure, .. } => failure.hint.clone(),

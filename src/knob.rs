@@ -245,7 +245,8 @@ impl std::fmt::Display for Accepts {
         match self {
             Self::Bool => f.write_str("true or false"),
             Self::Count => f.write_str("a number from 1 to 4096"),
-            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::OneOf([only]) => f.write_str(only),
+            Self::OneOf(words) => write!(f, "one of {}", words.join(", ")),
             Self::Workspace => f.write_str(":KiB:COUNT, for example :4096:8"),
         }
     }
@@ -295,8 +296,21 @@ pub fn plan(
     if let Some(unknown) = flags.keys().find(|name| Knob::find(name).is_none()) {
         return Err(Error::Usage(format!("there is no knob called {unknown}")));
     }
+    for (name, flag) in [
+        ("threads.intraop", "--threads"),
+        ("deterministic_algorithms", "--mode"),
+    ] {
+        if flags.contains_key(name) {
+            return Err(Error::Usage(format!(
+                "--set {name}: this knob has a flag of its own, {flag}"
+            )));
+        }
+    }
     let mut plan = Plan::default();
     for knob in KNOBS {
+        if matches!(knob.default, Default::Threads) {
+            knob.check(&threads.to_string(), "; --threads sets it")?;
+        }
         let found = if knob.moment == Moment::Launch {
             environment(knob.name)
         } else {
@@ -309,9 +323,18 @@ pub fn plan(
                 knob.check(value, "")?;
                 Some((value.clone(), Origin::Flag))
             }
-            // The number of threads is asked for by its own flag, which outranks a variable.
-            (None, Some(value)) if !by_threads => {
+            (None, Some(value)) => {
                 knob.check(&value, "; it was found in the environment")?;
+                if by_threads && value != threads.to_string() {
+                    let reason = format!(
+                        "it contradicts --threads {threads}; unset it, or give --threads {value}"
+                    );
+                    return Err(Error::Knob {
+                        name: knob.name.into(),
+                        value,
+                        reason,
+                    });
+                }
                 Some((value, Origin::Environment))
             }
             (None, _) => knob

@@ -41,6 +41,9 @@
 //! }
 //! ```
 //!
+//! A program that uses this library needs libtorch at run time: put the folder `$LIBTORCH/lib` into `LD_LIBRARY_PATH`, or let
+//! the program's own build script print `cargo:rustc-link-arg=-Wl,-rpath,` and that folder.
+//!
 //! The map, in reading order; a module uses only those above it:
 //!
 //! - [`error`]: every way we fail to judge; a divergence is a result, never an error

@@ -6,7 +6,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     #[cfg(feature = "torch")]
-    if samebits::child::asked_for().is_some() {
+    if samebits::child::asked_for().is_some()
+        && std::env::args_os()
+            .nth(1)
+            .is_some_and(|word| word == samebits::child::WORD)
+    {
         let find = |name: &str| {
             Ok(samebits::workload::find(name)?.workload as &dyn samebits::workload::Workload)
         };

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -36,13 +36,18 @@ impl Signals {
     }
 }
 
-/// From now on notes SIGINT, SIGTERM and SIGHUP instead of dying of them, so that children can be ended first.
+/// From now on notes SIGINT, SIGTERM, SIGHUP and SIGQUIT instead of dying of them, so that children can be ended first.
 ///
 /// # Errors
 /// When the operating system refuses.
 pub fn watch() -> Result<Signals> {
     let flag = Arc::new(AtomicUsize::new(0));
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         signal_hook::flag::register_usize(signal as i32, Arc::clone(&flag), signal as usize)
             .map_err(|e| Error::Child {
                 run: 0,
@@ -142,9 +147,8 @@ pub fn run(
     let leaked = group.end(Signal::SIGKILL);
     Ok(Ended {
         status,
-        stdout: stdout.recv_timeout(DRAIN).unwrap_or_default(),
-        stderr: String::from_utf8_lossy(&stderr.recv_timeout(DRAIN).unwrap_or_default())
-            .into_owned(),
+        stdout: stdout.take(),
+        stderr: String::from_utf8_lossy(&stderr.take()).into_owned(),
         leaked,
     })
 }
@@ -211,24 +215,43 @@ impl Group {
     }
 }
 
-/// Reads a stream to its end on a thread of its own and sends on the last part of it.
-fn tail(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+/// The last part of a stream, read on a thread of its own.
+struct Tail {
+    kept: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
+}
+
+impl Tail {
+    /// What was read: all of it, or as much as came within [`DRAIN`] where somebody still holds the stream open.
+    fn take(&self) -> Vec<u8> {
+        let _ = self.ended.recv_timeout(DRAIN);
+        self.kept
+            .lock()
+            .map(|kept| kept.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn tail(stream: Option<impl Read + Send + 'static>) -> Tail {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let (sender, ended) = channel();
+    let writer = Arc::clone(&kept);
     std::thread::spawn(move || {
-        let mut kept = Vec::new();
         let mut buffer = [0; 8192];
         if let Some(mut stream) = stream {
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                let Ok(mut kept) = writer.lock() else { break };
                 kept.extend_from_slice(&buffer[..count]);
                 if kept.len() > 2 * TAIL {
-                    kept.drain(..kept.len() - TAIL);
+                    let surplus = kept.len() - TAIL;
+                    kept.drain(..surplus);
                 }
             }
         }
         // Nobody listens any more when the child was ended.
-        let _ = sender.send(kept);
+        let _ = sender.send(());
     });
-    receiver
+    Tail { kept, ended }
 }
 
 /// Asks the kernel to end this process when its parent dies, even by SIGKILL; `parent` is whom we expect.

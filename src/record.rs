@@ -46,6 +46,8 @@ pub struct Recorder<'a> {
     pending: Vec<Pending>,
     metrics: BTreeMap<String, Number>,
     injected: bool,
+    /// Whether the values of some tensor were kept: a control needs one to alter, even if no last step ever comes.
+    sampled: bool,
 }
 
 impl<'a> Recorder<'a> {
@@ -72,6 +74,7 @@ impl<'a> Recorder<'a> {
             pending: Vec::new(),
             metrics: BTreeMap::new(),
             injected: false,
+            sampled: false,
         }
     }
 
@@ -128,14 +131,23 @@ impl<'a> Recorder<'a> {
         &self.spec.inputs
     }
 
-    /// Says which step the entries to come belong to.
+    /// Says which step the entries to come belong to. The same step may be begun again; steps never go back.
     ///
     /// # Errors
-    /// When those of the last step cannot be written.
+    /// When the step lies before the one begun last, or what is pending cannot be written.
     pub fn begin(&mut self, step: u64) -> Result<()> {
         self.write()?;
-        self.step = step;
-        self.occurrences.clear();
+        if step < self.step {
+            return Err(Error::Usage(format!(
+                "step {step} was begun after step {}: steps only go forward",
+                self.step
+            )));
+        }
+        if step > self.step {
+            self.step = step;
+            // Kept within a step, however often it is begun: two entries must never share a key.
+            self.occurrences.clear();
+        }
         Ok(())
     }
 
@@ -167,7 +179,7 @@ impl<'a> Recorder<'a> {
             .collect::<Result<_>>()?;
         let entries = digest_all(&sources);
         for (source, entry) in sources.into_iter().zip(entries) {
-            if keep
+            if source.keep
                 && let (Some(entry), Some(bytes), Some(writer)) =
                     (&entry, source.bytes(), &mut self.writer)
             {
@@ -181,6 +193,7 @@ impl<'a> Recorder<'a> {
                         key,
                         description,
                         content: Content::OnDevice(lanes),
+                        ..
                     },
                 ) => Some(Pending::OnDevice {
                     key,
@@ -214,6 +227,7 @@ impl<'a> Recorder<'a> {
         };
         *count += 1;
         let description = torch::describe(tensor)?;
+        let keep = keep || self.samples(&description);
         let content = match self.injection(&key, tensor, &description)? {
             Some(at) => {
                 let mut bytes = Logical::of(tensor)?.bytes().to_vec();
@@ -229,7 +243,17 @@ impl<'a> Recorder<'a> {
             key,
             description,
             content,
+            keep,
         })
+    }
+
+    /// Chooses one tensor whose values are kept whatever the capture, the first that is not large.
+    fn samples(&mut self, description: &torch::Description) -> bool {
+        const LARGEST: u64 = 1 << 20;
+        let float = description.dtype.kind() == crate::dtype::Kind::Float;
+        let chosen = !self.sampled && float && (1..=LARGEST).contains(&description.bytes);
+        self.sampled |= chosen;
+        chosen
     }
 
     /// If this is the entry of `--inject`: flips the bit in the tensor itself where it is floating-point, so that the

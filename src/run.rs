@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::device::{Prepared, prepare};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ffi::torch::failure;
 use crate::record::Recorder;
 use crate::spec::Spec;
@@ -32,12 +32,18 @@ fn train(workload: &dyn Workload, mut recorder: Recorder) -> Result<()> {
     let said = quietly(|| workload.train(&mut recorder));
     match said {
         Ok(trained) => trained.and_then(|()| recorder.finish()),
-        Err(message) => Err(failure(&format!("training {}", workload.name()), &message)),
+        Err(Panic::Torch(message)) => {
+            Err(failure(&format!("training {}", workload.name()), &message))
+        }
+        Err(Panic::Other(message)) => Err(Error::Panicked {
+            workload: workload.name().into(),
+            message,
+        }),
     }
 }
 
 /// Calls `body` and turns a panic into its message instead of a print.
-fn quietly<T>(body: impl FnOnce() -> T) -> std::result::Result<T, String> {
+fn quietly<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Panic> {
     static MESSAGE: Mutex<Option<String>> = Mutex::new(None);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(|info| {
@@ -61,17 +67,29 @@ fn quietly<T>(body: impl FnOnce() -> T) -> std::result::Result<T, String> {
     std::panic::set_hook(before);
     result.map_err(|_| {
         let message = MESSAGE.lock().ok().and_then(|mut message| message.take());
-        unwrapped(&message.unwrap_or_else(|| "a panic".into()))
+        Panic::of(&message.unwrap_or_else(|| "a panic".into()))
     })
 }
 
-/// tch panics with `called Result::unwrap() on an Err value: Torch("…\n…")`: what libtorch said is inside the quotes.
-fn unwrapped(message: &str) -> String {
-    match message.split_once("Torch(\"") {
-        Some((_, inside)) => inside
-            .replace("\\n", "\n")
-            .replace("\\\"", "\"")
-            .replace("\\'", "'"),
-        None => message.to_owned(),
+/// Whose words a panic carries.
+enum Panic {
+    /// libtorch's, through tch.
+    Torch(String),
+    /// The workload's own.
+    Other(String),
+}
+
+impl Panic {
+    /// tch panics with `called Result::unwrap() on an Err value: Torch("…\n…")`: what libtorch said is inside the quotes.
+    fn of(message: &str) -> Self {
+        match message.split_once("Torch(\"") {
+            Some((_, inside)) => Self::Torch(
+                inside
+                    .replace("\\n", "\n")
+                    .replace("\\\"", "\"")
+                    .replace("\\'", "'"),
+            ),
+            None => Self::Other(message.replace('\n', " ")),
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! [`substance`]: whether a trace holds anything whose agreement would mean something. A gate that compared nothing, or
 //! nothing but constants, must never be green.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
+use crate::dtype::Kind;
 use crate::trace::{Entry, Phase, Trace};
 
 /// Names of entries that would vary even if no training took place: the generators and the data.
@@ -38,24 +39,37 @@ pub fn vacuous(trace: &Trace) -> Option<String> {
         return Some("nothing but constants or NaN was recorded".into());
     }
     let last = training.iter().map(|entry| entry.key.step).max();
-    let state: Vec<&&Entry> = training
-        .iter()
-        .filter(|entry| entry.key.phase == Phase::Update && Some(entry.key.step) == last)
-        .collect();
-    let described = || {
-        state
+    let state: Vec<&Entry> = parameters(&training, last);
+    if !state.is_empty()
+        && state
             .iter()
-            .filter(|entry| entry.bytes() > 64 && entry.summary.is_some())
-    };
-    if described().next().is_some()
-        && described().all(|entry| entry.summary.is_some_and(|s| s.finite == 0))
+            .all(|entry| entry.summary.is_some_and(|summary| summary.finite == 0))
     {
         return Some("after the last step every parameter is NaN or infinite".into());
     }
-    if never_changed(&training, last) {
+    if never_changed(&training, &state) {
         return Some("no parameter changed from initialisation to the last step".into());
     }
     None
+}
+
+/// The parameters after the last step: what has a gradient, where gradients were recorded, and everything but integers
+/// where not. Running statistics and counters move even when nothing is learned.
+fn parameters<'a>(entries: &[&'a Entry], last: Option<u64>) -> Vec<&'a Entry> {
+    let gradients: BTreeSet<&str> = entries
+        .iter()
+        .filter(|entry| entry.key.phase == Phase::Backward)
+        .filter_map(|entry| entry.key.name.strip_suffix(".grad"))
+        .collect();
+    entries
+        .iter()
+        .filter(|entry| entry.key.phase == Phase::Update && Some(entry.key.step) == last)
+        .filter(|entry| {
+            let trained = gradients.contains(entry.key.name.as_str());
+            trained || (gradients.is_empty() && entry.dtype.kind() != Kind::Signed)
+        })
+        .copied()
+        .collect()
 }
 
 /// Whether any tensor holds two different numbers, or changes from step to step without being NaN throughout.
@@ -71,16 +85,15 @@ fn varies(entries: &[&Entry]) -> bool {
     })
 }
 
-/// Whether everything recorded both after initialisation and after the last step is still the same.
-fn never_changed(entries: &[&Entry], last: Option<u64>) -> bool {
+/// Whether every parameter recorded after initialisation still is what it was.
+fn never_changed(entries: &[&Entry], state: &[&Entry]) -> bool {
     let initial: BTreeMap<&str, Digest> = entries
         .iter()
         .filter(|entry| entry.key.phase == Phase::Init)
         .map(|entry| (entry.key.name.as_str(), entry.digest))
         .collect();
-    let mut pairs = entries
+    let mut pairs = state
         .iter()
-        .filter(|entry| entry.key.phase == Phase::Update && Some(entry.key.step) == last)
         .filter_map(|entry| Some((initial.get(entry.key.name.as_str())?, entry.digest)))
         .peekable();
     pairs.peek().is_some() && pairs.all(|(initial, now)| *initial == now)

@@ -83,10 +83,10 @@ impl std::fmt::Display for Verdict {
 /// What one comparison amounts to, if it compared anything that means something.
 #[must_use]
 pub fn judge(comparison: &Comparison) -> Verdict {
-    if comparison.compared.entries == 0 {
-        Verdict::Inconclusive
-    } else if !comparison.mismatches.is_empty() || !comparison.metrics.is_empty() {
+    if !comparison.mismatches.is_empty() || !comparison.metrics.is_empty() {
         Verdict::Diverged
+    } else if comparison.compared.entries == 0 {
+        Verdict::Inconclusive
     } else if comparison.close > 0 {
         Verdict::Close
     } else {

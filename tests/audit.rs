@@ -249,7 +249,17 @@ fn wrong_usage_names_the_cause_and_exits_2() {
         ),
         ("mlp --dtype int32", "models train in"),
         ("mlp --batch 0", "--batch"),
-        ("mlp --set threads.intraop=0", "a number from 1"),
+        (
+            "mlp --set threads.intraop=1",
+            "a flag of its own, --threads",
+        ),
+        (
+            "mlp --set cudnn.benchmark=true --set cudnn.benchmark=false",
+            "given twice",
+        ),
+        ("mlp --loss mse", "--loss is read by torchscript only"),
+        ("mlp --runs 1000000000000", "--runs"),
+        ("mlp --batch 18446744073709551615", "--batch"),
     ] {
         let (report, code) = audit(words);
         assert_eq!(
@@ -310,6 +320,197 @@ fn a_value_of_the_users_own_environment_is_kept_or_refused_but_never_replaced() 
 }
 
 #[test]
+fn the_users_own_number_of_threads_is_taken_or_refused() {
+    let with = |variable: &str, value: &str| {
+        let arguments = [
+            "audit", "mlp", "--steps", "2", "--format", "json", "--quiet",
+        ];
+        report(
+            &samebits()
+                .args(arguments)
+                .env(variable, value)
+                .output()
+                .unwrap(),
+        )
+    };
+    let (taken, code) = with("OMP_NUM_THREADS", "1");
+    assert_eq!(
+        (taken["subject"]["threads"].as_u64(), code),
+        (Some(1), 0),
+        "{taken:#}"
+    );
+    assert_eq!(
+        with("OMP_NUM_THREADS", "abc").0["reason_code"],
+        "knob-not-accepted"
+    );
+    assert_eq!(
+        with("MKL_NUM_THREADS", "77").0["reason_code"],
+        "knob-not-accepted"
+    );
+}
+
+#[test]
+fn every_failure_is_one_json_document_where_json_was_asked_for() {
+    for words in [
+        &["audit", "--runs", "two", "--format", "json"][..],
+        &[
+            "audit",
+            "mlp",
+            "--output",
+            "json=/no/such/folder/r.json",
+            "--format=json",
+        ],
+        &["env", "--against", "/no/such/file", "--format", "json"],
+        &["nonsense", "--format", "json"],
+    ] {
+        let output = samebits().args(words).output().unwrap();
+        let (report, code) = report(&output);
+        assert_eq!(
+            (
+                report["verdict"].as_str(),
+                report["exit_code"].as_i64(),
+                code
+            ),
+            (Some("inconclusive"), Some(2), 2),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn an_old_report_never_outlives_a_failed_audit_and_special_files_stay_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    fs::write(&path, "stale").unwrap();
+    let output = format!("json={}", path.display());
+    assert_eq!(
+        samebits()
+            .args(["audit", "nonsense", "--output", &output])
+            .output()
+            .unwrap()
+            .status
+            .code(),
+        Some(2)
+    );
+    let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(written["verdict"], "inconclusive");
+    // A link is followed, a pipe is written through.
+    let (link, pipe) = (folder.path().join("link"), folder.path().join("pipe"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    let (to_link, to_pipe) = (
+        format!("text={}", link.display()),
+        format!("text={}", pipe.display()),
+    );
+    let arguments = [
+        "audit", "mlp", "--steps", "2", "--quiet", "--output", &to_link, "--output", &to_pipe,
+    ];
+    assert_eq!(
+        samebits().args(arguments).output().unwrap().status.code(),
+        Some(0)
+    );
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&path).unwrap().starts_with("IDENTICAL"));
+    assert!(reader.join().unwrap().starts_with("IDENTICAL"));
+    let twice = ["audit", "mlp", "--output", &output, "--output", &output];
+    assert_eq!(
+        samebits().args(twice).output().unwrap().status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_fingerprint_in_a_report_or_a_manifest_is_comparable_with_the_machine_it_was_made_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, saved) = (
+        folder.path().join("kept"),
+        folder.path().join("report.json"),
+    );
+    let output = format!("json={}", saved.display());
+    let keep = kept.display().to_string();
+    let arguments = [
+        "audit", "mlp", "--steps", "2", "--quiet", "--keep", &keep, "--output", &output,
+    ];
+    assert_eq!(
+        samebits().args(arguments).output().unwrap().status.code(),
+        Some(0)
+    );
+    let manifest = kept.join("mlp/run-0/manifest.json");
+    for file in [&saved, &manifest] {
+        let output = samebits()
+            .args(["env", "--against"])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    let other = samebits()
+        .args(["env", "--against"])
+        .arg(&saved)
+        .env("MKL_DEBUG_CPU_TYPE", "5")
+        .env("DNNL_MAX_CPU_ISA", "AVX2")
+        .output();
+    assert_eq!(
+        other.unwrap().status.code(),
+        Some(1),
+        "another oneDNN instruction set can change bits"
+    );
+    let edited = fs::read_to_string(&manifest)
+        .unwrap()
+        .replace("2.11.0", "2.10.0");
+    fs::write(&manifest, edited).unwrap();
+    let output = samebits()
+        .args(["env", "--against"])
+        .arg(&manifest)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("changed after it was written"));
+}
+
+#[test]
+fn a_failed_audit_leaves_no_empty_folder_in_the_way_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().join("kept");
+    assert_eq!(
+        audit(&format!("mlp --batch 0 --keep {}", keep.display())).1,
+        2
+    );
+    assert_eq!(
+        audit(&format!("mlp --steps 2 --keep {}", keep.display())).1,
+        0
+    );
+}
+
+#[test]
+fn a_divergence_elsewhere_is_not_blamed_on_the_injected_bit() {
+    let (report, _) = audit("gather --steps 3 --mode off --inject 2:table:5");
+    assert_eq!(report["first_divergence"]["name"], "table.grad");
+    let next = report["next"].to_string();
+    assert!(!next.contains("made this difference"), "{next}");
+    let (report, _) = audit("gather --steps 3 --mode strict --inject 2:table:5");
+    assert!(
+        report["next"].to_string().contains("made this difference"),
+        "{report:#}"
+    );
+}
+
+#[test]
 fn a_hang_past_the_timeout_is_ended_and_leaves_no_process() {
     let marker = format!("SAMEBITS_TEST=timeout-{}", std::process::id());
     let (name, value) = marker.split_once('=').unwrap();
@@ -338,18 +539,18 @@ fn a_hang_past_the_timeout_is_ended_and_leaves_no_process() {
 }
 
 /// An endless audit, with its child already running.
-fn endless(marker: &str, temporary: &Path) -> Child {
+fn endless(workloads: &[&str], marker: &str, temporary: &Path) -> Child {
     let (name, value) = marker.split_once('=').unwrap();
     let child = samebits()
         .args([
             "audit",
-            "mlp",
             "--steps",
             "100000000",
             "--format",
             "json",
             "--quiet",
         ])
+        .args(workloads)
         .env(name, value)
         .env("TMPDIR", temporary)
         .stdout(Stdio::piped())
@@ -374,7 +575,7 @@ fn kill(signal: &str, pid: u32) {
 fn a_killed_child_is_named_and_a_killed_parent_leaves_no_process() {
     let temporary = tempfile::tempdir().unwrap();
     let marker = format!("SAMEBITS_TEST=child-{}", std::process::id());
-    let parent = endless(&marker, temporary.path());
+    let parent = endless(&["mlp"], &marker, temporary.path());
     let own = format!("/proc/{}", parent.id());
     let child = processes_with(&marker)
         .into_iter()
@@ -397,7 +598,7 @@ fn a_killed_child_is_named_and_a_killed_parent_leaves_no_process() {
     );
 
     let marker = format!("SAMEBITS_TEST=parent-{}", std::process::id());
-    let mut parent = endless(&marker, temporary.path());
+    let mut parent = endless(&["mlp"], &marker, temporary.path());
     kill("-9", parent.id());
     parent.wait().unwrap();
     wait_until("no process is left", || processes_with(&marker).is_empty());
@@ -407,7 +608,7 @@ fn a_killed_child_is_named_and_a_killed_parent_leaves_no_process() {
 fn ctrl_c_ends_the_child_and_says_so() {
     let temporary = tempfile::tempdir().unwrap();
     let marker = format!("SAMEBITS_TEST=interrupt-{}", std::process::id());
-    let parent = endless(&marker, temporary.path());
+    let parent = endless(&["mlp", "cnn"], &marker, temporary.path());
     kill("-INT", parent.id());
     let (report, code) = report(&parent.wait_with_output().unwrap());
     assert_eq!(
@@ -415,6 +616,14 @@ fn ctrl_c_ends_the_child_and_says_so() {
         (Some("interrupted"), 2),
         "{report:#}"
     );
+    // The workload that was never begun must not look as if it had been audited.
+    let verdicts: Vec<_> = report["workloads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["reason_code"])
+        .collect();
+    assert_eq!(verdicts, ["interrupted", "interrupted"]);
     assert_eq!(processes_with(&marker), Vec::<String>::new());
     assert_eq!(
         fs::read_dir(temporary.path()).unwrap().count(),

@@ -22,6 +22,8 @@ impl Place {
                 _temporary: Some(temporary),
             });
         };
+        // Children may change their folder.
+        let folder = std::path::absolute(folder).map_err(|e| Error::io("find", folder, e))?;
         let path = folder.join(name);
         if path.exists() {
             let taken = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
@@ -32,5 +34,12 @@ impl Place {
             path,
             _temporary: None,
         })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // An empty folder helps nobody and would be in the way of the next try; one that holds traces stays.
+        let _ = std::fs::remove_dir(&self.path);
     }
 }

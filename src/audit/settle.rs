@@ -15,43 +15,46 @@ pub(super) fn settle(report: &mut Report, reference: &Trace, injected: Option<&I
         .map(|control| control.name.as_str())
         .collect();
     let entries = text::thousands(report.compared.entries);
-    if !failed.is_empty() {
-        let reason = format!(
-            "the alarm cannot be trusted: control {} failed",
-            failed.join(", ")
-        );
-        report.set_verdict(Verdict::Inconclusive, "control-failed", reason);
-        report.next.push(
-            "if it stays so, report it as a bug of samebits with the JSON form of this report"
-                .into(),
-        );
-    } else if let (Verdict::Identical | Verdict::Close, Some(why)) =
-        (report.verdict, vacuous(reference))
-    {
-        report.set_verdict(
-            Verdict::Inconclusive,
-            "vacuous",
-            format!("agreement would prove nothing: {why}"),
-        );
-        report.next.push(
-            "train for more steps, or with data and a learning rate that change the parameters"
-                .into(),
-        );
-    } else {
-        let reason = match report.verdict {
-            Verdict::Identical => format!(
-                "{} runs agreed bit for bit on {entries} entries",
-                report.compared.runs
-            ),
-            Verdict::Close => format!(
-                "{} runs agreed within the tolerance on {entries} entries",
-                report.compared.runs
-            ),
-            Verdict::Diverged => parted(report),
-            Verdict::Inconclusive => "nothing was compared".into(),
-        };
-        let (verdict, code) = (report.verdict, report.verdict.name());
-        report.set_verdict(verdict, code, reason);
+    let vacuous = vacuous(reference);
+    match (report.verdict, vacuous) {
+        (Verdict::Identical | Verdict::Close | Verdict::Inconclusive, Some(why)) => {
+            report.set_verdict(
+                Verdict::Inconclusive,
+                "vacuous",
+                format!("agreement would prove nothing: {why}"),
+            );
+            report.next.push(
+                "train for more steps, or with data and a learning rate that change the parameters"
+                    .into(),
+            );
+        }
+        // A trace that holds nothing to alter cannot carry a control; a difference from it is one all the same.
+        (_, None) if !failed.is_empty() => {
+            let reason = format!(
+                "the alarm cannot be trusted: control {} failed",
+                failed.join(", ")
+            );
+            report.set_verdict(Verdict::Inconclusive, "control-failed", reason);
+            report
+                .next
+                .push("`--format json` shows what each control expected and observed".into());
+        }
+        _ => {
+            let reason = match report.verdict {
+                Verdict::Identical => format!(
+                    "{} runs agreed bit for bit on {entries} entries",
+                    report.compared.runs
+                ),
+                Verdict::Close => format!(
+                    "{} runs agreed within the tolerance on {entries} entries",
+                    report.compared.runs
+                ),
+                Verdict::Diverged => parted(report),
+                Verdict::Inconclusive => "nothing was compared".into(),
+            };
+            let (verdict, code) = (report.verdict, report.verdict.name());
+            report.set_verdict(verdict, code, reason);
+        }
     }
     report.claim = claim(report);
     if report.verdict == Verdict::Diverged {
@@ -98,7 +101,13 @@ fn advise(report: &mut Report, injected: Option<&Inject>) {
         .subject
         .as_ref()
         .map_or("", |subject| subject.mode.as_str());
-    if let Some(inject) = injected {
+    let place = |inject: &Inject| {
+        report.first_divergence.as_ref().is_some_and(|first| {
+            let step = (first.phase != Phase::Init).then_some(first.step);
+            (step, &first.name, first.index) == (inject.step, &inject.name, Some(inject.index))
+        })
+    };
+    if let Some(inject) = injected.filter(|inject| place(inject)) {
         report.next.push(format!(
             "nothing: --inject {inject} made this difference, and the alarm rang"
         ));
@@ -111,6 +120,9 @@ fn advise(report: &mut Report, injected: Option<&Inject>) {
             .is_some_and(|subject| subject.isolation == "shared") =>
         {
             "try `--isolation fresh`: runs that share a process also share caches and an allocator"
+        }
+        (_, None) => {
+            "the metric is computed from something that was not recorded: a clock, or data outside the streams"
         }
         (_, Some(first)) if first.phase == Phase::Init => {
             "initialisation differs: look for a generator that --seed does not reach"

@@ -1,7 +1,7 @@
 //! `samebits audit`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -116,37 +116,30 @@ fn parse_pair(text: &str) -> std::result::Result<(String, String), String> {
 
 pub fn run(args: &Args) -> Result<u8> {
     let outputs = args.output.open()?;
-    let report = match prepare(args) {
-        Ok((workloads, options)) => {
-            let mut progress = |line: &str| {
-                if !args.output.quiet {
-                    eprintln!("{line}");
-                }
-            };
-            let command = vec![
-                std::env::current_exe()?.into_os_string(),
-                "audit-run".into(),
-            ];
-            let signals = samebits::process::watch()?;
-            audit(
-                &workloads,
-                &options,
-                &mut World {
-                    argv: command,
-                    signals,
-                    progress: &mut progress,
-                },
-            )
-        }
-        Err(error) => {
-            if args.output.format == output::Format::Text {
-                return Err(error.into());
+    let report = prepare(args).and_then(|(workloads, options)| {
+        let mut progress = |line: &str| {
+            if !args.output.quiet {
+                output::say(line);
             }
-            Report::inconclusive("audit", &error.to_failure(), args.seed)
-        }
-    };
-    outputs.write(&report)?;
-    Ok(report.exit_code)
+        };
+        let program =
+            std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e))?;
+        let command = vec![program.into_os_string(), samebits::child::WORD.into()];
+        let signals = samebits::process::watch()?;
+        Ok(audit(
+            &workloads,
+            &options,
+            &mut World {
+                argv: command,
+                signals,
+                progress: &mut progress,
+            },
+        ))
+    });
+    outputs.write(
+        report
+            .unwrap_or_else(|error| Report::inconclusive("audit", &error.to_failure(), args.seed)),
+    )
 }
 
 fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
@@ -173,6 +166,13 @@ fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
             batch: row.batch,
         });
     }
+    flags_fit(args, &workloads)?;
+    let mut knobs = BTreeMap::new();
+    for (name, value) in &args.set {
+        if knobs.insert(name.clone(), value.clone()).is_some() {
+            return Err(Error::Usage(format!("--set {name} was given twice")));
+        }
+    }
     let tolerance = if args.close || args.rtol.is_some() || args.atol.is_some() {
         Tolerance::close(args.rtol, args.atol, false, None)
             .map_err(|error| Error::Usage(error.to_string()))?
@@ -187,13 +187,13 @@ fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
         batch: args.batch,
         dtype: args.dtype,
         device: args.device.clone(),
-        threads: args.threads.unwrap_or(defaults.threads),
+        threads: threads(args, defaults.threads)?,
         mode: match args.mode {
             Mode::Off => knob::Mode::Off,
             Mode::Warn => knob::Mode::Warn,
             Mode::Strict => knob::Mode::Strict,
         },
-        knobs: args.set.iter().cloned().collect::<BTreeMap<_, _>>(),
+        knobs,
         isolation: match args.isolation {
             Isolation::Fresh => spec::Isolation::Fresh,
             Isolation::Shared => spec::Isolation::Shared,
@@ -211,6 +211,44 @@ fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
         },
     };
     Ok((workloads, options))
+}
+
+/// The number asked for, or the one that `OMP_NUM_THREADS` asks for, or one for each core.
+fn threads(args: &Args, cores: u32) -> std::result::Result<u32, Error> {
+    let Some(found) = std::env::var_os("OMP_NUM_THREADS").filter(|_| args.threads.is_none()) else {
+        return Ok(args.threads.unwrap_or(cores));
+    };
+    found
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::Knob {
+            name: "OMP_NUM_THREADS".into(),
+            value: found.to_string_lossy().into_owned(),
+            reason: "it must be a number; it was found in the environment".into(),
+        })
+}
+
+/// A flag that no named workload reads would be a mistake unnoticed.
+fn flags_fit(args: &Args, workloads: &[Named]) -> std::result::Result<(), Error> {
+    let given = [
+        ("--data", args.data.is_some(), &["mlp", "cnn"][..]),
+        ("--model", args.model.is_some(), &["torchscript"]),
+        ("--batch-file", args.batch_file.is_some(), &["torchscript"]),
+        ("--loss", args.loss.is_some(), &["torchscript"]),
+    ];
+    for (flag, is_given, readers) in given {
+        if is_given
+            && !workloads
+                .iter()
+                .any(|workload| readers.contains(&workload.name.as_str()))
+        {
+            return Err(Error::Usage(format!(
+                "{flag} is read by {} only, which is not to be audited",
+                readers.join(" and ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A path that means the same in a child process; it must exist.

@@ -1,9 +1,11 @@
 //! `samebits env`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use samebits::fingerprint::{Fingerprint, differences_text, text};
+use samebits::knob::Knob;
+use samebits::trace::Trace;
 use serde_json::json;
 
 use crate::cli::output::{Format, print};
@@ -25,11 +27,27 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<u8> {
-    let saved = args.against.as_deref().map(Fingerprint::load).transpose()?;
+    let saved = args.against.as_deref().map(load).transpose()?;
     let mut here = Fingerprint::collect();
     if args.redact {
         here = here.redacted();
     }
+    // A run's knobs, and what its parent put into its environment, are the run's and not the machine's.
+    let of_a_run = |key: &str| {
+        key.starts_with("knob.")
+            || key.starts_with("threads.")
+            || key
+                .strip_prefix("env.")
+                .is_some_and(|name| Knob::find(name).is_some())
+    };
+    let saved = saved.map(|mut saved| {
+        if saved.facts.keys().any(|key| key.starts_with("knob.")) {
+            saved.facts.retain(|key, _| !of_a_run(key));
+            here.facts
+                .retain(|key, _| args.against.is_none() || !of_a_run(key));
+        }
+        saved
+    });
     let Some(saved) = saved else {
         print(&match args.format {
             Format::Text => text(&here),
@@ -52,4 +70,13 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     })?;
     Ok(u8::from(comparable.is_err()))
+}
+
+/// A fingerprint, from a file of its own, from a report, or from a trace's manifest that nobody changed.
+fn load(path: &Path) -> Result<Fingerprint> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if text.contains("\"manifest_blake3\"") {
+        return Ok(Trace::read_manifest(path)?.fingerprint);
+    }
+    Ok(Fingerprint::load(path)?)
 }

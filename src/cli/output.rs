@@ -8,13 +8,16 @@
     )
 )]
 
+use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use samebits::report::text::Color;
 use samebits::report::{Report, json, text};
+use samebits::verdict::Verdict;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -60,28 +63,67 @@ fn parse_output(text: &str) -> std::result::Result<(Format, PathBuf), String> {
     Ok((Format::from_str(format, false)?, path.into()))
 }
 
+/// A file opened for a report.
+enum Target {
+    /// Renamed into its place when it is whole.
+    Regular(tempfile::NamedTempFile, PathBuf),
+    /// A device or a pipe: written through.
+    Special(File),
+}
+
+impl Target {
+    fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            bail!("it is a folder");
+        }
+        if path.exists() && !path.is_file() {
+            return Ok(Self::Special(File::options().write(true).open(path)?));
+        }
+        // A link stays a link; what it points to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        // As any new file: what the umask leaves of it.
+        let permissions = Permissions::from_mode(0o666);
+        // The reason alone: the temporary file's name would confuse.
+        let file = tempfile::Builder::new()
+            .permissions(permissions)
+            .tempfile_in(folder)
+            .map_err(|error| std::io::Error::from(error.kind()))?;
+        Ok(Self::Regular(file, path))
+    }
+
+    fn write(self, content: &str) -> std::io::Result<()> {
+        match self {
+            Self::Special(mut file) => file.write_all(content.as_bytes()),
+            Self::Regular(mut file, path) => {
+                file.write_all(content.as_bytes())?;
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
 /// Files opened, reports not yet written.
 pub struct Outputs<'a> {
     args: &'a Args,
-    files: Vec<(Format, PathBuf, tempfile::NamedTempFile)>,
+    files: Vec<(Format, PathBuf, Target)>,
 }
 
 impl Args {
     /// Opens every file, or says which cannot be written.
     pub fn open(&self) -> Result<Outputs<'_>> {
-        let mut files = Vec::new();
+        let mut files: Vec<(Format, PathBuf, Target)> = Vec::new();
         for (format, path) in &self.output {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
-            let file = tempfile::NamedTempFile::new_in(folder).with_context(|| {
-                format!(
-                    "cannot write {}; give --output a folder that exists and may be written",
-                    path.display()
-                )
+            if files.iter().any(|(_, other, _)| other == path) {
+                bail!("--output names {} twice", path.display());
+            }
+            let target = Target::open(path).with_context(|| {
+                format!("cannot write {}; give --output a file in a folder that exists and may be written", path.display())
             })?;
-            files.push((*format, path.clone(), file));
+            files.push((*format, path.clone(), target));
         }
         Ok(Outputs { args: self, files })
     }
@@ -98,27 +140,37 @@ impl Args {
 }
 
 impl Outputs<'_> {
-    /// Writes the report everywhere. A file that cannot be written is an error, but only after all else was tried.
-    pub fn write(self, report: &Report) -> Result<()> {
-        let color = self.args.color();
-        let shown = match self.args.format {
-            Format::Json => json::render(report),
-            Format::Text if self.args.quiet => text::brief(report, color),
-            Format::Text => text::render(report, color),
-        };
-        let mut result = print(&shown);
-        for (format, path, mut file) in self.files {
-            let content = match format {
-                Format::Text => text::render(report, Color::Plain),
-                Format::Json => json::render(report),
-            };
-            let written = file
-                .write_all(content.as_bytes())
-                .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error))
-                .with_context(|| format!("cannot write {}", path.display()));
-            result = result.and(written);
+    /// Writes the report to every file and then to standard output, and returns the exit code. A file that cannot be
+    /// written makes the report inconclusive: whoever reads that file must not be left with an older one.
+    pub fn write(self, mut report: Report) -> Result<u8> {
+        let contents: Vec<_> = self
+            .files
+            .into_iter()
+            .map(|(format, path, target)| {
+                let content = match format {
+                    Format::Text => text::render(&report, Color::Plain),
+                    Format::Json => json::render(&report),
+                };
+                (path, target.write(&content))
+            })
+            .collect();
+        for (path, written) in contents {
+            if let Err(error) = written {
+                let reason = format!(
+                    "cannot write {}: {error}; the verdict was {}",
+                    path.display(),
+                    report.verdict
+                );
+                report.set_verdict(Verdict::Inconclusive, "io", reason);
+            }
         }
-        result
+        let color = self.args.color();
+        print(&match self.args.format {
+            Format::Json => json::render(&report),
+            Format::Text if self.args.quiet => text::brief(&report, color),
+            Format::Text => text::render(&report, color),
+        })?;
+        Ok(report.exit_code)
     }
 }
 
@@ -134,4 +186,9 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Says something on standard error. There is nobody left to tell when that fails.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -12,6 +12,8 @@ pub(super) struct Source {
     pub(super) key: Key,
     pub(super) description: torch::Description,
     pub(super) content: Content,
+    /// Whether its values go into the trace.
+    pub(super) keep: bool,
 }
 
 pub(super) enum Content {

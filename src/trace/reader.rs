@@ -65,6 +65,13 @@ impl Trace {
             );
             return Err(Error::damaged(&path, what));
         }
+        let mut keys = std::collections::BTreeSet::new();
+        if let Some(twice) = entries.iter().find(|entry| !keys.insert(&entry.key)) {
+            return Err(Error::damaged(
+                &path,
+                format!("two entries have the key {}", twice.key),
+            ));
+        }
         let values = Self::open_values(&place.join(VALUES), &manifest.values_blake3)?;
         Ok(Self {
             manifest,
@@ -73,7 +80,11 @@ impl Trace {
         })
     }
 
-    fn read_manifest(path: &Path) -> Result<Manifest> {
+    /// Reads a trace's manifest alone and checks that nobody changed it.
+    ///
+    /// # Errors
+    /// When it is missing, of a newer format, or was changed.
+    pub fn read_manifest(path: &Path) -> Result<Manifest> {
         let text = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let any: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::damaged(path, format!("no JSON: {e}")))?;
@@ -156,16 +167,13 @@ impl Trace {
     /// One digest for the whole: two traces with equal results have equal names and digests throughout.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let names: Vec<String> = self
+        let mut named: Vec<(String, Digest)> = self
             .entries
             .iter()
-            .map(|entry| entry.key.to_string())
+            .map(|entry| (entry.key.to_string(), entry.digest))
             .collect();
-        Digest::of_all(
-            names
-                .iter()
-                .map(String::as_str)
-                .zip(self.entries.iter().map(|entry| entry.digest)),
-        )
+        // Entries are paired by key, so their order is no part of the result.
+        named.sort_unstable();
+        Digest::of_all(named.iter().map(|(name, digest)| (name.as_str(), *digest)))
     }
 }

@@ -184,7 +184,7 @@ fn from_idx(folder: &Path) -> Result<Images> {
     let [count, height, width] = idx_header(&path, &bytes)?;
     let (label_path, label_bytes) = read_idx(folder, "train-labels-idx1-ubyte")?;
     let [labels] = idx_header(&label_path, &label_bytes)?;
-    if labels != count || count == 0 {
+    if labels != count || count * height * width == 0 {
         return Err(Error::input(
             &label_path,
             format!("{labels} labels for {count} images"),
