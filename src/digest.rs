@@ -14,6 +14,8 @@
 //! bijection, a change inside one word always changes `sum`. The digest is BLAKE3 over both numbers, the dtype, the
 //! shape and the length. It guards against accidents, not against somebody who wants two tensors to collide.
 
+use std::sync::LazyLock;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +179,10 @@ impl Digest {
     /// The digest of a tensor whose sums were computed elsewhere, for example on a GPU. `length` is in bytes.
     #[must_use]
     pub fn from_lanes(dtype: Dtype, shape: &[u64], length: u64, lanes: Lanes) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("samebits 2026-11 tensor digest v1");
+        // Deriving the key costs as much as the rest; it is always the same.
+        static KEYED: LazyLock<blake3::Hasher> =
+            LazyLock::new(|| blake3::Hasher::new_derive_key("samebits 2026-11 tensor digest v1"));
+        let mut hasher = KEYED.clone();
         hasher.update(dtype.name().as_bytes());
         // A name never holds a zero byte, so this ends it; every number after it has a fixed width.
         hasher.update(&[0]);
@@ -209,8 +214,20 @@ impl Digest {
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
+}
+
+/// Bytes in hexadecimal. Once for every recorded tensor, so not by way of `format!`.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 impl std::fmt::Debug for Digest {

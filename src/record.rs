@@ -42,7 +42,8 @@ pub struct Recorder<'a> {
     /// Absent where nothing is recorded: the bare loop that recording is measured against.
     writer: Option<Writer>,
     step: u64,
-    occurrences: BTreeMap<(Phase, String), u32>,
+    /// For each phase and name, the step seen last and how often in it.
+    occurrences: BTreeMap<Phase, BTreeMap<String, (u64, u32)>>,
     pending: Vec<Pending>,
     metrics: BTreeMap<String, Number>,
     injected: bool,
@@ -143,11 +144,7 @@ impl<'a> Recorder<'a> {
                 self.step
             )));
         }
-        if step > self.step {
-            self.step = step;
-            // Kept within a step, however often it is begun: two entries must never share a key.
-            self.occurrences.clear();
-        }
+        self.step = step;
         Ok(())
     }
 
@@ -215,17 +212,13 @@ impl<'a> Recorder<'a> {
     }
 
     fn source(&mut self, phase: Phase, name: &str, tensor: &Tensor, keep: bool) -> Result<Source> {
-        let count = self
-            .occurrences
-            .entry((phase, name.to_owned()))
-            .or_default();
+        let occurrence = self.occurrence(phase, name);
         let key = Key {
             step: self.step,
             phase,
             name: name.to_owned(),
-            occurrence: *count,
+            occurrence,
         };
-        *count += 1;
         let description = torch::describe(tensor)?;
         let keep = keep || self.samples(&description);
         let content = match self.injection(&key, tensor, &description)? {
@@ -237,7 +230,7 @@ impl<'a> Recorder<'a> {
             None if description.device.is_some() && !keep && description.bytes > SMALL => {
                 Content::OnDevice(torch::lanes_on_device(tensor)?)
             }
-            None => Content::Cpu(Logical::of(tensor)?),
+            None => Content::Cpu(Logical::described(tensor, &description)?),
         };
         Ok(Source {
             key,
@@ -245,6 +238,26 @@ impl<'a> Recorder<'a> {
             content,
             keep,
         })
+    }
+
+    /// How many entries of this step, phase and name came before, however often the step was begun: two entries must never
+    /// share a key.
+    fn occurrence(&mut self, phase: Phase, name: &str) -> u32 {
+        let names = self.occurrences.entry(phase).or_default();
+        match names.get_mut(name) {
+            Some((step, count)) if *step == self.step => {
+                *count += 1;
+                *count
+            }
+            Some(seen) => {
+                *seen = (self.step, 0);
+                0
+            }
+            None => {
+                names.insert(name.to_owned(), (self.step, 0));
+                0
+            }
+        }
     }
 
     /// Chooses one tensor whose values are kept whatever the capture, the first that is not large.

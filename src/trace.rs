@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, to_hex};
 use crate::dtype::Dtype;
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
@@ -208,17 +208,6 @@ fn stored_as(dtype: Dtype) -> Option<safetensors::Dtype> {
         Dtype::Complex64 => S::C64,
         _ => return None,
     })
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -345,7 +345,15 @@ impl Logical {
     /// # Errors
     /// When the layout cannot be read.
     pub fn of(tensor: &Tensor) -> Result<Self> {
-        let length = usize::try_from(describe(tensor)?.bytes).unwrap_or(usize::MAX);
+        Self::described(tensor, &describe(tensor)?)
+    }
+
+    /// The same for a tensor that [`describe`] has described.
+    ///
+    /// # Errors
+    /// When the layout cannot be read.
+    pub fn described(tensor: &Tensor, description: &Description) -> Result<Self> {
+        let length = usize::try_from(description.bytes).unwrap_or(usize::MAX);
         let (mut result, mut data) = (null_mut(), null());
         // SAFETY: a live tensor and live variables.
         checked("reading a tensor", unsafe {

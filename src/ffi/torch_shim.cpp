@@ -182,6 +182,11 @@ void* give(at::Tensor tensor) { return new at::Tensor(std::move(tensor)); }
 
 // The tensor whose storage, read front to back, is the logical row-major content.
 at::Tensor logical(const at::Tensor& tensor) {
+  // The usual case, once for every recorded tensor: nothing to convert.
+  if (tensor.layout() == at::kStrided && !tensor.is_quantized() && !tensor.is_conj() && !tensor.is_neg() &&
+      tensor.is_contiguous()) {
+    return tensor;
+  }
   at::NoGradGuard no_grad;
   at::Tensor t = tensor.detach();
   TORCH_CHECK(t.layout() == at::kStrided || t.is_sparse() || t.is_sparse_csr() || t.is_mkldnn(),
@@ -367,8 +372,9 @@ int sb_describe(const void* tensor, int* dtype, int64_t* dimensions, int64_t* si
 // A tensor on the CPU whose bytes, at `*data`, are the logical row-major content. Shares storage where it can.
 int sb_logical_cpu(const void* tensor, void** result, const void** data) {
   return guarded([&] {
-    at::Tensor t = logical(as_tensor(tensor)).cpu();
-    *data = t.data_ptr();
+    at::Tensor t = logical(as_tensor(tensor));
+    if (!t.is_cpu()) t = t.cpu();
+    *data = t.const_data_ptr();
     *result = give(std::move(t));
   });
 }
@@ -382,7 +388,7 @@ int sb_digest(const void* tensor, void** result) {
     const auto position = static_cast<int64_t>(0x9e3779b97f4a7c15ULL);
     const auto multiply_1 = static_cast<int64_t>(0xbf58476d1ce4e5b9ULL);
     const auto multiply_2 = static_cast<int64_t>(0x94d049bb133111ebULL);
-    at::Tensor t = logical(as_tensor(tensor));
+    at::Tensor t = logical(as_tensor(tensor)).detach();
     at::Tensor total = at::zeros({2}, t.options().dtype(at::kLong));
     at::Tensor bytes = t.numel() == 0 ? at::empty({0}, t.options().dtype(at::kByte)) : t.flatten().view(at::kByte);
     // `>>` on int64 copies the sign; the mask takes the copies away.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, to_hex};
 use crate::error::{Error, Result};
 use crate::ffi::map::Map;
 use crate::summary::Summary;
 use crate::trace::{
-    ENTRIES, Entry, FORMAT, Key, MANIFEST, Manifest, VALUES, from_hex, stored_name, to_hex,
+    ENTRIES, Entry, FORMAT, Key, MANIFEST, Manifest, VALUES, from_hex, stored_name,
 };
 
 /// Where the values of a trace are.
