@@ -146,32 +146,24 @@ impl Comparison {
 /// Compares `candidate` with `reference`.
 #[must_use]
 pub fn compare(reference: &Trace, candidate: &Trace, tolerance: &Tolerance) -> Comparison {
-    let theirs: BTreeMap<&Key, &Entry> = candidate
-        .entries
-        .iter()
-        .map(|entry| (&entry.key, entry))
-        .collect();
-    let ours: BTreeMap<&Key, usize> = reference
-        .entries
-        .iter()
-        .enumerate()
-        .map(|(at, entry)| (&entry.key, at))
-        .collect();
     let mut found = Found::default();
-    for (at, entry) in reference.entries.iter().enumerate() {
-        let place = (2 * at, 0);
-        match theirs.get(&entry.key) {
-            None => found.push(place, entry, Status::Missing, Some(entry), None, None),
-            Some(other) => found.pair(place, (reference, entry), (candidate, other), tolerance),
+    let aligned = reference.entries.len() == candidate.entries.len()
+        && reference
+            .entries
+            .iter()
+            .zip(&candidate.entries)
+            .all(|(ours, theirs)| ours.key == theirs.key);
+    if aligned {
+        for (at, (entry, other)) in reference.entries.iter().zip(&candidate.entries).enumerate() {
+            found.pair(
+                (2 * at, 0),
+                (reference, entry),
+                (candidate, other),
+                tolerance,
+            );
         }
-    }
-    // An extra entry stands after the one it follows in the candidate.
-    let mut after = 0;
-    for (at, entry) in candidate.entries.iter().enumerate() {
-        match ours.get(&entry.key) {
-            Some(before) => after = 2 * before + 1,
-            None => found.push((after, at), entry, Status::Extra, None, Some(entry), None),
-        }
+    } else {
+        found.by_key(reference, candidate, tolerance);
     }
     let metrics = metrics(
         &reference.manifest.metrics,
@@ -192,6 +184,32 @@ struct Found {
 }
 
 impl Found {
+    /// Pairs entries by key where the two traces do not hold the same keys in the same order.
+    fn by_key(&mut self, reference: &Trace, candidate: &Trace, tolerance: &Tolerance) {
+        let theirs: BTreeMap<&Key, &Entry> = candidate
+            .entries
+            .iter()
+            .map(|entry| (&entry.key, entry))
+            .collect();
+        let places = reference.entries.iter().enumerate();
+        let ours: BTreeMap<&Key, usize> = places.map(|(at, entry)| (&entry.key, at)).collect();
+        for (at, entry) in reference.entries.iter().enumerate() {
+            let place = (2 * at, 0);
+            match theirs.get(&entry.key) {
+                None => self.push(place, entry, Status::Missing, Some(entry), None, None),
+                Some(other) => self.pair(place, (reference, entry), (candidate, other), tolerance),
+            }
+        }
+        // An extra entry stands after the one it follows in the candidate.
+        let mut after = 0;
+        for (at, entry) in candidate.entries.iter().enumerate() {
+            match ours.get(&entry.key) {
+                Some(before) => after = 2 * before + 1,
+                None => self.push((after, at), entry, Status::Extra, None, Some(entry), None),
+            }
+        }
+    }
+
     fn pair(
         &mut self,
         place: (usize, usize),

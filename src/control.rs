@@ -1,6 +1,7 @@
 //! Controls: cases whose verdict is known beforehand, so that every report proves that its alarm works.
 
 use crate::compare::{Comparison, compare};
+use crate::difference::{View, difference};
 use crate::dtype::Kind;
 use crate::report::Control;
 use crate::seed::Seed;
@@ -73,14 +74,14 @@ fn choose(trace: &Trace, seed: u64) -> Option<(usize, u64, Vec<u8>)> {
         let place = usize::try_from(element).ok()? * size;
         // Little endian: the first byte holds the lowest bit of the fraction.
         bytes[place] ^= 1;
-        let comparison = compare(
-            trace,
-            &trace.altered(at, bytes.clone()),
-            &Tolerance::Bitwise,
-        );
-        let ulp = comparison
-            .first()
-            .and_then(|first| first.difference.as_ref()?.first.as_ref()?.ulp);
+        let view = |bytes| View {
+            dtype: entry.dtype,
+            shape: &entry.shape,
+            bytes,
+        };
+        let before = trace.value(entry)?;
+        let found = difference(view(&before), view(&bytes), &Tolerance::Bitwise).ok()?;
+        let ulp = found.first.and_then(|first| first.ulp);
         if ulp.is_some() {
             return Some((at, element, bytes));
         }

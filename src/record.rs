@@ -174,7 +174,7 @@ impl<'a> Recorder<'a> {
             .iter()
             .map(|(name, tensor)| self.source(phase, name, tensor, keep))
             .collect::<Result<_>>()?;
-        let entries = digest_all(&sources);
+        let entries = digest_all(&sources)?;
         for (source, entry) in sources.into_iter().zip(entries) {
             if source.keep
                 && let (Some(entry), Some(bytes), Some(writer)) =

@@ -4,8 +4,11 @@
 mod optimizer;
 mod script;
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -28,6 +31,7 @@ unsafe extern "C" {
     fn sb_facts(facts: *mut Text) -> c_int;
     fn sb_cuda_devices(count: *mut i64) -> c_int;
     fn sb_cuda_synchronize(device: i64) -> c_int;
+    fn sb_on_all_threads(work: extern "C" fn(*mut c_void), context: *mut c_void) -> c_int;
     fn sb_manual_seed(seed: u64) -> c_int;
     fn sb_generator_seed(device: i64, seed: *mut u64) -> c_int;
     fn sb_generator_state(device: i64, state: *mut *mut C_tensor) -> c_int;
@@ -222,6 +226,51 @@ pub fn synchronize(device: i64) -> Result<()> {
     // SAFETY: no pointers.
     checked("waiting for the GPU", unsafe {
         sb_cuda_synchronize(device)
+    })
+}
+
+/// `[work(0), work(1), …, work(count - 1)]`, on libtorch's own threads. Between ops these wait by spinning: other threads
+/// would have to fight them for the cores.
+///
+/// # Errors
+/// When libtorch cannot start its threads, or `work` panics.
+pub fn on_all_threads<T: Send + Sync>(
+    count: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Result<Vec<T>> {
+    let results: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let take_turns = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(result) = results.get(index) else {
+                break;
+            };
+            // Each index is handed out once, so nothing is there yet.
+            let _ = result.set(work(index));
+        }
+    };
+    run_on_all_threads(&take_turns)?;
+    let results: Option<Vec<T>> = results.into_iter().map(OnceLock::into_inner).collect();
+    results.ok_or_else(|| {
+        failure(
+            "digesting tensors",
+            "a thread of libtorch's did not finish its part",
+        )
+    })
+}
+
+fn run_on_all_threads<F: Fn() + Sync>(work: &F) -> Result<()> {
+    extern "C" fn call<F: Fn() + Sync>(context: *mut c_void) {
+        // SAFETY: the context is the `&F` below, which outlives the call; F may be shared between threads.
+        let work = unsafe { &*context.cast::<F>() };
+        // A panic must not unwind through C++; what it left undone is noticed by the caller.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+    let context = std::ptr::from_ref(work).cast_mut().cast();
+    // SAFETY: `call` knows the type behind the context; libtorch returns when every call has ended.
+    checked("using libtorch's threads", unsafe {
+        sb_on_all_threads(call::<F>, context)
     })
 }
 

@@ -318,6 +318,16 @@ int sb_cuda_synchronize(int64_t device) {
   return guarded([&] { at::detail::getCUDAHooks().deviceSynchronize(device); });
 }
 
+// Calls `work(context)` once on each of libtorch's own threads.
+int sb_on_all_threads(void (*work)(void*), void* context) {
+  return guarded([&] {
+    int64_t threads = at::get_num_threads();
+    at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) work(context);
+    });
+  });
+}
+
 // ---- generators: cuda_device -1 is the CPU ----
 
 int sb_manual_seed(uint64_t seed) {

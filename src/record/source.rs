@@ -1,6 +1,5 @@
 //! Tensors on their way into a trace: their bytes, or the sums of their digests while these are on a GPU.
 
-use rayon::prelude::*;
 use tch::Tensor;
 
 use crate::error::Result;
@@ -35,16 +34,17 @@ impl Source {
 }
 
 /// The entries of those whose bytes are at hand, on all cores where there is enough to do.
-pub(super) fn digest_all(sources: &[Source]) -> Vec<Option<Entry>> {
+pub(super) fn digest_all(sources: &[Source]) -> Result<Vec<Option<Entry>>> {
     /// Bytes below which waking other threads costs more than it saves.
-    const WORTH: u64 = 256 << 10;
+    const WORTH: u64 = 64 << 10;
     // Tensors cannot be shared between threads, their bytes can.
     let jobs: Vec<_> = sources
         .iter()
         .map(|source| (&source.key, &source.description, source.bytes()))
         .collect();
-    let digest = |(key, description, bytes): &(&Key, &torch::Description, Option<&[u8]>)| {
-        bytes.map(|bytes| Entry::of((*key).clone(), description.dtype, &description.shape, bytes))
+    let digest = |at: usize| {
+        let (key, description, bytes) = jobs[at];
+        bytes.map(|bytes| Entry::of(key.clone(), description.dtype, &description.shape, bytes))
     };
     if sources
         .iter()
@@ -52,10 +52,9 @@ pub(super) fn digest_all(sources: &[Source]) -> Vec<Option<Entry>> {
         .sum::<u64>()
         < WORTH
     {
-        jobs.iter().map(digest).collect()
-    } else {
-        jobs.par_iter().map(digest).collect()
+        return Ok((0..jobs.len()).map(digest).collect());
     }
+    torch::on_all_threads(jobs.len(), digest)
 }
 
 /// Brings digests from the GPU: two numbers each.

@@ -1,8 +1,10 @@
 //! [`Trace`]: opened, and found intact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use rayon::prelude::*;
 
 use crate::digest::{Digest, to_hex};
 use crate::error::{Error, Result};
@@ -11,6 +13,19 @@ use crate::summary::Summary;
 use crate::trace::{
     ENTRIES, Entry, FORMAT, Key, MANIFEST, Manifest, VALUES, from_hex, stored_name,
 };
+
+/// An entry whose key another one has too. Steps only go forward, so only keys of one step need comparing.
+fn recorded_twice(entries: &[Entry]) -> Option<&Entry> {
+    let mut step = 0;
+    let mut keys = BTreeSet::new();
+    entries.iter().find(|entry| {
+        if entry.key.step != step {
+            step = entry.key.step;
+            keys.clear();
+        }
+        !keys.insert(&entry.key)
+    })
+}
 
 /// Where the values of a trace are.
 #[derive(Debug)]
@@ -48,14 +63,18 @@ impl Trace {
                 "it is not the file that the manifest describes (cut off or edited)",
             ));
         }
-        let entries = text
+        let lines: Vec<&[u8]> = text
             .split(|&byte| byte == b'\n')
             .filter(|line| !line.is_empty())
+            .collect();
+        let parse = |(at, line): (usize, &&[u8])| {
+            serde_json::from_slice(line)
+                .map_err(|e| Error::damaged(&path, format!("line {}: {e}", at + 1)))
+        };
+        let entries = lines
+            .par_iter()
             .enumerate()
-            .map(|(at, line)| {
-                serde_json::from_slice(line)
-                    .map_err(|e| Error::damaged(&path, format!("line {}: {e}", at + 1)))
-            })
+            .map(parse)
             .collect::<Result<Vec<Entry>>>()?;
         if entries.len() as u64 != manifest.entries {
             let what = format!(
@@ -65,8 +84,7 @@ impl Trace {
             );
             return Err(Error::damaged(&path, what));
         }
-        let mut keys = std::collections::BTreeSet::new();
-        if let Some(twice) = entries.iter().find(|entry| !keys.insert(&entry.key)) {
+        if let Some(twice) = recorded_twice(&entries) {
             return Err(Error::damaged(
                 &path,
                 format!("two entries have the key {}", twice.key),
