@@ -19,7 +19,7 @@ use crate::seed::{Seed, Stream};
 use crate::spec::{Capture, Inputs, Spec};
 use crate::trace::{Ending, Entry, Key, Phase, Writer};
 
-/// Bytes up to which a tensor on a GPU is fetched rather than digested there: its content goes into the entry.
+/// Bytes up to which a tensor's content goes into its entry; on a GPU such a tensor is fetched rather than digested there.
 const SMALL: u64 = 64;
 
 /// An entry that waits to be written in its turn.

@@ -104,7 +104,7 @@ pub struct Entry {
     pub shape: Vec<u64>,
     /// Hash of dtype, shape and logical bytes.
     pub digest: Digest,
-    /// For people; absent where the values stayed on a GPU.
+    /// For people; where values are kept, and for small tensors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
     /// The content in hexadecimal, for small tensors.

@@ -2,8 +2,10 @@
 
 use tch::Tensor;
 
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::ffi::torch::{self, Logical};
+use crate::record::SMALL;
 use crate::trace::{Entry, Key};
 
 /// A tensor to record.
@@ -40,11 +42,26 @@ pub(super) fn digest_all(sources: &[Source]) -> Result<Vec<Option<Entry>>> {
     // Tensors cannot be shared between threads, their bytes can.
     let jobs: Vec<_> = sources
         .iter()
-        .map(|source| (&source.key, &source.description, source.bytes()))
+        .map(|source| {
+            (
+                &source.key,
+                &source.description,
+                source.bytes(),
+                source.keep,
+            )
+        })
         .collect();
     let digest = |at: usize| {
-        let (key, description, bytes) = jobs[at];
-        bytes.map(|bytes| Entry::of(key.clone(), description.dtype, &description.shape, bytes))
+        let (key, description, bytes, keep) = jobs[at];
+        let (key, dtype, shape) = (key.clone(), description.dtype, &description.shape);
+        bytes.map(|bytes| {
+            // A summary costs another look at every element: only where values are kept, as on a GPU.
+            if keep || description.bytes <= SMALL {
+                Entry::of(key, dtype, shape, bytes)
+            } else {
+                Entry::of_digest(key, dtype, shape, Digest::of(dtype, shape, bytes))
+            }
+        })
     };
     if sources
         .iter()
