@@ -13,7 +13,14 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::ffi::map::Map;
 
+pub mod glob;
+pub mod npy;
+pub mod npz;
+pub mod raw;
 pub mod safetensors;
+pub mod table;
+pub mod tfevents;
+pub mod torch_zip;
 
 /// The largest single tensor that is unpacked into memory, in bytes; those that are only mapped may be larger.
 pub const LARGEST_UNPACKED: u64 = 64 << 30;
@@ -93,7 +100,12 @@ impl Item {
     /// Number of elements.
     #[must_use]
     pub fn numel(&self) -> u64 {
-        self.shape.iter().product()
+        // An empty tensor's other sizes may be beyond counting.
+        if self.shape.contains(&0) {
+            0
+        } else {
+            self.shape.iter().product()
+        }
     }
 }
 

@@ -1,0 +1,238 @@
+//! Metrics: JSON, JSON lines, CSV and TSV as typed tensors. What a number means counts, not how it is spelled: `0.10` and
+//! `1e-1` are the same float64.
+//!
+//! A column `c` becomes
+//! - `c`: int64, float64 or bool, one element a row. Whole and other numbers together are float64 if each whole number
+//!   fits one exactly;
+//! - or, for any other mixture, `c` as the bytes of all cells (`declared` `str`; `json` if they are not all text) and
+//!   `c#end`, where each cell ends;
+//! - `c#rows`, the numbers of the rows that have a value, from 0, where not all have one;
+//! - `c#null`, the rows that hold null (in CSV: nothing), where there are any.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::evidence::{Content, Evidence, Item, glob};
+
+pub mod csv;
+pub mod json;
+pub mod lines;
+mod parse;
+
+/// What to leave out, and later: which columns are keys.
+#[derive(Debug, Clone, Default)]
+pub struct TableOptions {
+    /// Patterns, as in [`glob`], of columns or paths to leave out: `time*`.
+    pub ignore: Vec<String>,
+}
+
+impl TableOptions {
+    fn ignores(&self, name: &str) -> bool {
+        glob::any(&self.ignore, name)
+    }
+}
+
+/// A value without parts.
+#[derive(Debug, Clone, PartialEq)]
+enum Cell {
+    Null,
+    Flag(bool),
+    Whole(i64),
+    /// A whole number beyond 64 bits, by its digits: as a float64 it would equal its neighbours.
+    Large(Box<str>),
+    Float(f64),
+    Text(Box<str>),
+    /// `[]` or `{}`.
+    Empty(&'static str),
+}
+
+impl Cell {
+    /// As JSON writes it.
+    fn json(&self) -> String {
+        match self {
+            Self::Null => "null".into(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Whole(number) => number.to_string(),
+            Self::Large(digits) => digits.to_string(),
+            Self::Float(number) => format!("{number:?}"),
+            Self::Text(text) => serde_json::Value::from(&**text).to_string(),
+            Self::Empty(brackets) => (*brackets).into(),
+        }
+    }
+
+    /// The bits of the float64 that it is exactly, if it is a number.
+    fn float(&self) -> Option<[u8; 8]> {
+        match self {
+            Self::Float(number) => Some(number.to_le_bytes()),
+            Self::Whole(number) => {
+                let size = number.unsigned_abs();
+                let exact = size == 0 || 64 - size.leading_zeros() - size.trailing_zeros() <= 53;
+                #[expect(clippy::cast_precision_loss, reason = "none is lost: 53 bits suffice")]
+                exact.then(|| (*number as f64).to_le_bytes())
+            }
+            _ => None,
+        }
+    }
+
+    /// As an item of its own.
+    fn item(self, name: String) -> Item {
+        let text = |word: &str, bytes: Vec<u8>| {
+            (
+                Dtype::Uint8,
+                Some(word.to_owned()),
+                vec![bytes.len() as u64],
+                bytes,
+            )
+        };
+        let (dtype, declared, shape, bytes) = match self {
+            Self::Flag(flag) => (Dtype::Bool, None, Vec::new(), vec![flag.into()]),
+            Self::Whole(number) => (Dtype::Int64, None, Vec::new(), number.to_le_bytes().into()),
+            Self::Float(number) => (
+                Dtype::Float64,
+                None,
+                Vec::new(),
+                number.to_le_bytes().into(),
+            ),
+            Self::Large(digits) => text("int", digits.as_bytes().into()),
+            Self::Text(words) => text("str", words.as_bytes().into()),
+            Self::Null => text("null", b"null".into()),
+            Self::Empty(brackets) => text(brackets, Vec::new()),
+        };
+        owned(name, dtype, declared, shape, bytes)
+    }
+}
+
+/// The cells of one name, each with the number of its row.
+#[derive(Debug, Default)]
+struct Column {
+    cells: Vec<(i64, Cell)>,
+}
+
+impl Column {
+    /// Appends its tensors. The table has `rows` rows.
+    fn items(self, name: &str, rows: usize, items: &mut Vec<Item>) {
+        let (nulls, cells): (Vec<_>, Vec<_>) = self
+            .cells
+            .into_iter()
+            .partition(|(_, cell)| *cell == Cell::Null);
+        let numbers = |cells: &[(i64, Cell)]| cells.iter().map(|(row, _)| *row).collect::<Vec<_>>();
+        if !cells.is_empty() {
+            values(name, &cells, items);
+            if cells.len() < rows {
+                items.push(whole(format!("{name}#rows"), &numbers(&cells)));
+            }
+        }
+        if !nulls.is_empty() {
+            items.push(whole(format!("{name}#null"), &numbers(&nulls)));
+        }
+    }
+}
+
+fn values(name: &str, cells: &[(i64, Cell)], items: &mut Vec<Item>) {
+    let shape = vec![cells.len() as u64];
+    if let Some((dtype, bytes)) = numbers(&cells.iter().map(|(_, cell)| cell)) {
+        items.push(owned(name.into(), dtype, None, shape, bytes));
+        return;
+    }
+    let plain = cells.iter().all(|(_, cell)| matches!(cell, Cell::Text(_)));
+    let mut bytes = Vec::new();
+    let mut ends = Vec::with_capacity(cells.len());
+    for (_, cell) in cells {
+        match cell {
+            Cell::Text(text) if plain => bytes.extend_from_slice(text.as_bytes()),
+            other => bytes.extend_from_slice(other.json().as_bytes()),
+        }
+        ends.push(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+    }
+    let declared = if plain { "str" } else { "json" };
+    let count = bytes.len() as u64;
+    items.push(owned(
+        name.into(),
+        Dtype::Uint8,
+        Some(declared.into()),
+        vec![count],
+        bytes,
+    ));
+    items.push(whole(format!("{name}#end"), &ends));
+}
+
+/// Cells that are all of one kind of number, as elements.
+fn numbers<'a>(cells: &(impl Iterator<Item = &'a Cell> + Clone)) -> Option<(Dtype, Vec<u8>)> {
+    let all = |read: fn(&Cell) -> Option<[u8; 8]>| -> Option<Vec<u8>> {
+        cells.clone().try_fold(Vec::new(), |mut bytes, cell| {
+            bytes.extend(read(cell)?);
+            Some(bytes)
+        })
+    };
+    let whole = |cell: &Cell| match cell {
+        Cell::Whole(number) => Some(number.to_le_bytes()),
+        _ => None,
+    };
+    let flag = |bytes: Option<Vec<u8>>, cell: &Cell| match cell {
+        Cell::Flag(flag) => bytes.map(|mut bytes| {
+            bytes.push((*flag).into());
+            bytes
+        }),
+        _ => None,
+    };
+    all(whole)
+        .map(|bytes| (Dtype::Int64, bytes))
+        .or_else(|| Some((Dtype::Float64, all(Cell::float)?)))
+        .or_else(|| Some((Dtype::Bool, cells.clone().fold(Some(Vec::new()), flag)?)))
+}
+
+fn whole(name: String, numbers: &[i64]) -> Item {
+    let bytes = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    owned(name, Dtype::Int64, None, vec![numbers.len() as u64], bytes)
+}
+
+fn owned(
+    name: String,
+    dtype: Dtype,
+    declared: Option<String>,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+) -> Item {
+    Item {
+        name,
+        dtype,
+        declared,
+        shape,
+        content: Content::Owned(bytes),
+    }
+}
+
+/// The finished evidence, unless two of its names are the same.
+fn finish(path: &Path, format: &'static str, items: Vec<Item>) -> Result<Evidence> {
+    let mut names = BTreeSet::new();
+    for item in &items {
+        if !names.insert(item.name.as_str()) {
+            return Err(Error::damaged(
+                path,
+                format!("two columns are called {}", item.name),
+            ));
+        }
+    }
+    Ok(Evidence {
+        format,
+        items,
+        ..Evidence::default()
+    })
+}
+
+/// The text without a byte order mark, or the place where it is no UTF-8.
+fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| wrong_at(path, bytes, e.valid_up_to(), "no UTF-8"))?;
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
+}
+
+fn wrong_at(path: &Path, bytes: &[u8], offset: usize, what: &str) -> Error {
+    let (line, column) = crate::evidence::raw::line_of(bytes, offset);
+    Error::damaged(path, format!("line {line}, column {column}: {what}"))
+}
