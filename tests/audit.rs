@@ -257,6 +257,7 @@ fn wrong_usage_names_the_cause_and_exits_2() {
             "mlp --set cudnn.benchmark=true --set cudnn.benchmark=false",
             "given twice",
         ),
+        ("mlp --batch 5000", "1437 images to train on"),
         ("mlp --loss mse", "--loss is read by torchscript only"),
         ("mlp --runs 1000000000000", "--runs"),
         ("mlp --batch 18446744073709551615", "--batch"),

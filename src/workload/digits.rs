@@ -49,6 +49,13 @@ impl Digits {
             .stream("train_test_split")
             .permutation(images.labels.len());
         let test = train.split_off(images.labels.len() * 4 / 5);
+        if recorder.batch() > train.len() {
+            return Err(Error::Usage(format!(
+                "--batch {}: there are {} images to train on",
+                recorder.batch(),
+                train.len()
+            )));
+        }
         Ok(Self {
             images,
             train,
