@@ -3,7 +3,8 @@
 //! samebits runs a training workload several times in fresh processes, compares every tensor bit for bit, names the first
 //! place where the runs part, and proves that its own alarm works. Implement [`workload::Workload`], call [`audit::of`]:
 //!
-//! ```standalone_crate
+#![cfg_attr(feature = "torch", doc = "```standalone_crate")]
+#![cfg_attr(not(feature = "torch"), doc = "```ignore")]
 //! use samebits::audit::{self, Options};
 //! use samebits::record::Recorder;
 //! use samebits::train::{Rule, Trainer};

@@ -4,14 +4,12 @@
 use samebits::compare::{Comparison, Status, compare};
 use samebits::control::{observer, one_ulp, with_itself};
 use samebits::dtype::Dtype;
-use samebits::fingerprint::Fingerprint;
-use samebits::knob::{Mode, Plan};
-use samebits::number::Number;
-use samebits::spec::{Capture, Inputs, Spec};
 use samebits::substance::vacuous;
 use samebits::tolerance::Tolerance;
-use samebits::trace::{Ending, Entry, Key, Phase, Trace, Writer};
+use samebits::trace::{Entry, Key, Phase, Trace, Writer};
 use samebits::verdict::{Verdict, judge};
+
+mod common;
 
 /// One entry to write: step, phase, name and float32 values.
 type Row<'a> = (u64, Phase, &'a str, &'a [f32]);
@@ -39,30 +37,7 @@ fn trace_with(rows: &[Row], loss: f64, edit: impl Fn(&mut Entry)) -> Trace {
         writer.keep(&entry, &bytes).unwrap();
         writer.entry(&entry).unwrap();
     }
-    let spec = Spec {
-        workload: "test".into(),
-        seed: 0,
-        steps: 2,
-        batch: 1,
-        dtype: Dtype::Float32,
-        device: "cpu".into(),
-        threads: 1,
-        mode: Mode::Off,
-        plan: Plan::default(),
-        inputs: Inputs::default(),
-        capture: Capture::Values,
-        inject: None,
-        out: out.clone(),
-    };
-    let metrics = [("loss".to_owned(), Number(loss))].into();
-    let ending = Ending {
-        spec,
-        settings: vec![],
-        fingerprint: Fingerprint::default(),
-        metrics,
-        warnings: vec![],
-    };
-    writer.finish(ending).unwrap();
+    writer.finish(common::ending(&out, loss)).unwrap();
     Trace::open(&out).unwrap()
 }
 
