@@ -277,11 +277,12 @@ fn look_closer(
     options: &Options,
     world: &mut World,
 ) {
+    let step = first.step.unwrap_or_default();
     (world.progress)(&format!(
-        "{}: repeating with values kept around step {}",
-        specs[0].workload, first.step
+        "{}: repeating with values kept around step {step}",
+        specs[0].workload
     ));
-    let window = Capture::Window(first.step, first.step + 1);
+    let window = Capture::Window(step, step + 1);
     let again: Vec<Spec> = [&specs[0], &specs[first.run]]
         .into_iter()
         .zip(["reference", "candidate"])
@@ -308,8 +309,8 @@ fn look_closer(
             "repeated with values kept, the two runs agreed: this divergence comes and goes".into()
         }
         Some(mismatch)
-            if mismatch.key.step == first.step
-                && mismatch.key.phase == first.phase
+            if mismatch.key.step == step
+                && Some(mismatch.key.phase) == first.phase
                 && mismatch.key.name == first.name =>
         {
             divergence::fill_values(first, &comparison);

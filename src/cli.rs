@@ -3,6 +3,7 @@
 
 #[cfg_attr(not(feature = "torch"), path = "cli/audit_absent.rs")]
 mod audit;
+mod diff;
 mod doctor;
 mod env;
 mod list;
@@ -33,6 +34,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(Box<audit::Args>),
+    Diff(diff::Args),
     Env(env::Args),
     Seed(seed::Args),
     List(list::Args),
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     };
     let (name, code) = match cli.command {
         Command::Audit(args) => ("audit", audit::run(&args)),
+        Command::Diff(args) => ("diff", diff::run(&args)),
         Command::Env(args) => ("env", env::run(&args)),
         Command::Seed(args) => ("seed", seed::run(&args)),
         Command::List(args) => ("list", list::run(&args)),
@@ -95,7 +98,7 @@ fn wants_json() -> bool {
 
 fn fail(command: &str, failure: &Failure) -> ExitCode {
     if wants_json() {
-        let report = Report::inconclusive(command, failure, 0);
+        let report = Report::inconclusive(command, failure, None);
         // If standard output is gone too, the exit code has to do.
         let _ = output::print(&json::render(&report));
     } else {

@@ -9,18 +9,22 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::ffi::map::Map;
 
+pub mod folder;
 pub mod glob;
 pub mod npy;
 pub mod npz;
+pub mod open;
 pub mod raw;
 pub mod safetensors;
 pub mod table;
 pub mod tfevents;
 pub mod torch_zip;
+pub mod traces;
 
 /// The largest single tensor that is unpacked into memory, in bytes; those that are only mapped may be larger.
 pub const LARGEST_UNPACKED: u64 = 64 << 30;
@@ -59,6 +63,8 @@ pub enum Content {
     Mapped(Arc<Map>, Range<usize>),
     /// In memory.
     Owned(Vec<u8>),
+    /// Nowhere: a trace kept only its digest.
+    Digest(Digest),
     /// To be unpacked, byte-swapped or gathered from strides when asked for.
     Lazy(Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
 }
@@ -68,6 +74,7 @@ impl std::fmt::Debug for Content {
         match self {
             Self::Mapped(_, range) => write!(f, "Mapped({range:?})"),
             Self::Owned(bytes) => write!(f, "Owned({} bytes)", bytes.len()),
+            Self::Digest(digest) => write!(f, "Digest({digest})"),
             Self::Lazy(_) => f.write_str("Lazy"),
         }
     }
@@ -77,12 +84,27 @@ impl Item {
     /// Its bytes: dtype size times the product of the shape, in number.
     ///
     /// # Errors
-    /// When they cannot be unpacked.
+    /// When they cannot be unpacked, or only their digest was kept.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
         match &self.content {
             Content::Mapped(map, range) => Ok(map.get(range.clone()).unwrap_or_default().into()),
             Content::Owned(bytes) => Ok(bytes.as_slice().into()),
+            Content::Digest(_) => Err(Error::Usage(format!(
+                "of {} only the digest was kept",
+                self.name
+            ))),
             Content::Lazy(unpack) => unpack().map(Cow::Owned),
+        }
+    }
+
+    /// Its digest, computed where it was not kept.
+    ///
+    /// # Errors
+    /// When its bytes cannot be unpacked.
+    pub fn digest(&self) -> Result<Digest> {
+        match &self.content {
+            Content::Digest(digest) => Ok(*digest),
+            _ => Ok(Digest::of(self.dtype, &self.shape, &self.bytes()?)),
         }
     }
 

@@ -69,11 +69,13 @@
 //! - [`child`]: the child's side of an audit
 //! - [`evidence`]: files as keyed tensors
 //! - [`tolerance`]: when two values count as the same
+//! - [`rules`]: which names are compared and how closely, and the exceptions with their reasons
 //! - [`difference`]: two tensors, element by element
 //! - [`compare`]: two traces, entry by entry
 //! - [`substance`]: whether there was anything to compare
 //! - [`verdict`]: what a comparison amounts to, and exit codes
 //! - [`report`]: all that a renderer may see, and the renderers
+//! - [`diff`]: two files or folders into one verdict
 //! - [`control`]: cases whose verdict is known beforehand
 //! - [`audit`]: the story of the main command
 
@@ -127,6 +129,8 @@ pub mod evidence;
 
 pub mod tolerance;
 
+pub mod rules;
+
 pub mod difference;
 
 pub mod compare;
@@ -136,6 +140,8 @@ pub mod substance;
 pub mod verdict;
 
 pub mod report;
+
+pub mod diff;
 
 pub mod control;
 

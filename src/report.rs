@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::compare::{Compared, Growth, Metric, Mismatch, Outline, Status};
+use crate::compare::{Compared, Growth, Metric, Mismatch, Status};
 use crate::difference::Value;
 use crate::error::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
+use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
 use crate::trace::{Key, Phase};
 use crate::verdict::Verdict;
 
 pub mod json;
+pub mod tensors;
 pub mod text;
 
 /// The version of the JSON form. It grows by addition only.
@@ -48,12 +50,14 @@ pub struct Report {
     pub settings: Vec<Setting>,
     /// The stack of the reference.
     pub fingerprint: Option<Fingerprint>,
-    /// The seed.
-    pub seed: u64,
+    /// The seed, where one was given.
+    pub seed: Option<u64>,
     /// What the verdict proves, and what it does not.
     pub claim: String,
     /// What was run; absent in a report of several workloads.
     pub subject: Option<Subject>,
+    /// The command that was run; absent for samebits' own workloads.
+    pub program: Option<Program>,
     /// Each run.
     pub runs: Vec<Run>,
     /// How many different results there were.
@@ -68,6 +72,13 @@ pub struct Report {
     pub metrics: Vec<Metric>,
     /// libtorch's warnings in the reference.
     pub warnings: Vec<String>,
+    /// What was found for each tensor of the two files or folders.
+    #[serde(flatten)]
+    pub contents: Option<Contents>,
+    /// The exceptions to the rules, and whether they were needed.
+    pub exceptions: Vec<Excepted>,
+    /// What a person should know that decides nothing.
+    pub notes: Vec<String>,
     /// One report for each workload, where there are several.
     pub workloads: Vec<Report>,
 }
@@ -93,6 +104,23 @@ pub struct Subject {
     pub isolation: String,
 }
 
+/// A command of the user's that was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// The command and its arguments, as given.
+    pub command: Vec<String>,
+    /// What libtorch did at an op without a deterministic implementation; `own`: what the program itself sets.
+    pub mode: String,
+    /// Whether each run had a copy of the working folder.
+    pub workdir: String,
+    /// Patterns of the files that were compared; empty: everything the runs wrote.
+    pub artifacts: Vec<String>,
+    /// The folder with what the runs wrote, where it was kept.
+    pub kept: Option<String>,
+    /// Lines for a shell that repeat one run by hand.
+    pub repeat: Vec<String>,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
@@ -111,10 +139,10 @@ pub struct Run {
 pub struct Divergence {
     /// The candidate's number.
     pub run: usize,
-    /// Optimiser iteration.
-    pub step: u64,
-    /// Where in the step.
-    pub phase: Phase,
+    /// Optimiser iteration, where it is known.
+    pub step: Option<u64>,
+    /// Where in the step, where it is known.
+    pub phase: Option<Phase>,
     /// The tensor.
     pub name: String,
     /// How many entries of this step, phase and name came before.
@@ -124,9 +152,9 @@ pub struct Divergence {
     /// How the two differ.
     pub status: Status,
     /// dtype and shape of the reference.
-    pub outline: Option<Outline>,
+    pub outline: Option<Outside>,
     /// dtype and shape of the candidate.
-    pub candidate_outline: Option<Outline>,
+    pub candidate_outline: Option<Outside>,
     /// The first element that differs, counted in row-major order.
     pub index: Option<u64>,
     /// The same as a position in each dimension.
@@ -137,6 +165,8 @@ pub struct Divergence {
     pub candidate: Option<Value>,
     /// How many steps from one float to the next lie between them.
     pub ulp: Option<u64>,
+    /// For texts, where they part.
+    pub text: Option<Excerpt>,
     /// Elements that differ, of how many.
     pub differing: Option<(u64, u64)>,
     /// Whether the numbers come from repeating the runs with values kept, and what that showed.
@@ -160,6 +190,19 @@ pub struct Control {
     pub passed: bool,
 }
 
+impl Divergence {
+    /// Where it is, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match (self.phase, self.step) {
+            (Some(Phase::Init), _) => format!("after initialisation, {}", self.name),
+            (Some(phase), Some(step)) => format!("step {step}, {phase}, {}", self.name),
+            (None, Some(step)) => format!("step {step}, {}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
 impl Report {
     /// A report that says nothing yet but its verdict and why.
     #[must_use]
@@ -168,7 +211,7 @@ impl Report {
         verdict: Verdict,
         reason_code: &str,
         reason: impl Into<String>,
-        seed: u64,
+        seed: impl Into<Option<u64>>,
     ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -184,9 +227,10 @@ impl Report {
             controls: Vec::new(),
             settings: Vec::new(),
             fingerprint: None,
-            seed,
+            seed: seed.into(),
             claim: String::new(),
             subject: None,
+            program: None,
             runs: Vec::new(),
             distinct_results: None,
             mismatches: Vec::new(),
@@ -194,13 +238,16 @@ impl Report {
             growth: Vec::new(),
             metrics: Vec::new(),
             warnings: Vec::new(),
+            contents: None,
+            exceptions: Vec::new(),
+            notes: Vec::new(),
             workloads: Vec::new(),
         }
     }
 
     /// A report of something that could not be judged.
     #[must_use]
-    pub fn inconclusive(command: &str, failure: &Failure, seed: u64) -> Self {
+    pub fn inconclusive(command: &str, failure: &Failure, seed: impl Into<Option<u64>>) -> Self {
         let mut report = Self::new(
             command,
             Verdict::Inconclusive,
@@ -223,7 +270,7 @@ impl Report {
 
     /// One report for several, with the worst verdict and the sum of what was compared.
     #[must_use]
-    pub fn of_many(command: &str, reports: Vec<Self>, seed: u64) -> Self {
+    pub fn of_many(command: &str, reports: Vec<Self>, seed: impl Into<Option<u64>>) -> Self {
         let worst = reports
             .iter()
             .map(|report| report.verdict)

@@ -53,7 +53,7 @@ fn read_with(path: &Path, options: &TableOptions) -> Result<Evidence> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("npy") => npy::read(path, &map),
         Some("npz") => npz::read(path, &map),
-        Some("json") => table::json::read(path, &map, options),
+        Some("json") => table::json::read(path, &map),
         Some("jsonl") => table::lines::read(path, &map, options),
         Some("csv" | "tsv") => table::csv::read(path, &map, options),
         Some("tfevents") => tfevents::read(path, &map),
@@ -187,28 +187,50 @@ fn each_format_is_recognised_and_no_other_is_taken_for_it() {
 }
 
 #[test]
-fn ignored_columns_are_left_out_and_no_others() {
-    let names = |name: &str, ignore: &str| -> Vec<String> {
+fn rows_with_keys_are_paired_wherever_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = |file: &str, text: &str, keys: &[&str]| -> Vec<String> {
+        let path = folder.path().join(file);
+        std::fs::write(&path, text).unwrap();
         let options = TableOptions {
-            ignore: vec![ignore.into()],
+            keys: keys.iter().map(|&key| key.into()).collect(),
         };
-        let evidence = read_with(&folder().join(name), &options).unwrap();
-        evidence.items.into_iter().map(|item| item.name).collect()
+        let evidence = read_with(&path, &options).unwrap();
+        let mut names: Vec<String> = evidence
+            .items
+            .iter()
+            .map(|item| format!("{} {:?}", item.name, item.bytes().unwrap()))
+            .chain(evidence.notes)
+            .collect();
+        names.sort();
+        names
     };
-    assert_eq!(names("no_header.csv", "0"), ["1"]);
-    assert_eq!(names("no_header.csv", "2"), ["0", "1"]);
-    assert!(
-        !names("rows.jsonl", "opt.*")
-            .iter()
-            .any(|name| name.starts_with("opt"))
+    let ordered = names(
+        "a.csv",
+        "step,rank,n\n1,0,7\n2,0,8\n2,1,9\n",
+        &["step", "rank"],
     );
-    assert!(
-        !names("rows.jsonl", "loss")
-            .iter()
-            .any(|name| name.starts_with("loss"))
+    let shuffled = names(
+        "b.csv",
+        "n,rank,step\n9,1,2\n7,0,1\n8,0,2\n",
+        &["step", "rank"],
     );
-    assert!(!names("value.json", "layers*").contains(&"layers[0].w".into()));
-    assert!(names("value.json", "layer").contains(&"layers[0].w".into()));
+    assert_eq!(ordered, shuffled);
+    assert!(ordered[0].starts_with("n[step=1,rank=0] [7"), "{ordered:?}");
+    let lines = names(
+        "a.jsonl",
+        "{\"step\":2,\"n\":8}\n{\"n\":1}\n{\"step\":2,\"n\":9}\n",
+        &["step"],
+    );
+    let starts: Vec<&str> = lines
+        .iter()
+        .map(|name| name.split(" [").next().unwrap())
+        .collect();
+    assert_eq!(starts, ["n[step=2 (2)]", "n[step=2]", "n[step=null]"]);
+    // A key that is not there is said, and order counts.
+    let unkeyed = names("a.csv", "step,n\n1,7\n2,8\n", &["epoch"]);
+    assert!(unkeyed.iter().any(|name| name.contains("no column epoch")));
+    assert_eq!(unkeyed.len(), 3);
 }
 
 #[test]

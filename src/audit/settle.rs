@@ -64,16 +64,13 @@ pub(super) fn settle(report: &mut Report, reference: &Trace, injected: Option<&I
 
 fn parted(report: &Report) -> String {
     match &report.first_divergence {
-        Some(first) if first.phase == Phase::Init => {
+        Some(first) if first.phase == Some(Phase::Init) => {
             format!(
                 "the runs differ from the start: {} after initialisation",
                 first.name
             )
         }
-        Some(first) => format!(
-            "the runs part at step {}, {}, {}",
-            first.step, first.phase, first.name
-        ),
+        Some(first) => format!("the runs part at {}", first.place()),
         None => "the tensors agree, but a metric differs".into(),
     }
 }
@@ -103,7 +100,7 @@ fn advise(report: &mut Report, injected: Option<&Inject>) {
         .map_or("", |subject| subject.mode.as_str());
     let place = |inject: &Inject| {
         report.first_divergence.as_ref().is_some_and(|first| {
-            let step = (first.phase != Phase::Init).then_some(first.step);
+            let step = first.step.filter(|_| first.phase != Some(Phase::Init));
             (step, &first.name, first.index) == (inject.step, &inject.name, Some(inject.index))
         })
     };
@@ -124,7 +121,7 @@ fn advise(report: &mut Report, injected: Option<&Inject>) {
         (_, None) => {
             "the metric is computed from something that was not recorded: a clock, or data outside the streams"
         }
-        (_, Some(first)) if first.phase == Phase::Init => {
+        (_, Some(first)) if first.phase == Some(Phase::Init) => {
             "initialisation differs: look for a generator that --seed does not reach"
         }
         (_, Some(first)) if first.name.starts_with("batch.") => {

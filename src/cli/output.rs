@@ -1,12 +1,5 @@
 //! Where reports go: one format on standard output, any number in files. Files are opened before the runs begin, so that
 //! a bad path fails early, and appear whole or not at all.
-#![cfg_attr(
-    not(feature = "torch"),
-    expect(
-        dead_code,
-        reason = "only commands of the torch side write reports so far"
-    )
-)]
 
 use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Write};

@@ -17,12 +17,13 @@ const LOOKED_AT: usize = 16 << 20;
 /// Never; the signature is that of all readers.
 #[allow(clippy::unnecessary_wraps)]
 pub fn read(_path: &Path, map: &Arc<Map>) -> Result<Evidence> {
+    let text = is_text(map);
     Ok(Evidence {
-        format: if is_text(map) { "text" } else { "bytes" },
+        format: if text { "text" } else { "bytes" },
         items: vec![Item {
             name: "bytes".into(),
             dtype: Dtype::Uint8,
-            declared: None,
+            declared: text.then(|| "text".into()),
             shape: vec![map.len() as u64],
             content: Content::Mapped(Arc::clone(map), 0..map.len()),
         }],

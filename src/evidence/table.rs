@@ -8,30 +8,27 @@
 //!   `c#end`, where each cell ends;
 //! - `c#rows`, the numbers of the rows that have a value, from 0, where not all have one;
 //! - `c#null`, the rows that hold null (in CSV: nothing), where there are any.
+//!
+//! unless some columns are keys, see [`TableOptions`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::evidence::{Content, Evidence, Item, glob};
+use crate::evidence::{Content, Evidence, Item};
 
 pub mod csv;
 pub mod json;
 pub mod lines;
 mod parse;
 
-/// What to leave out, and later: which columns are keys.
+/// How the rows of tables are paired.
 #[derive(Debug, Clone, Default)]
 pub struct TableOptions {
-    /// Patterns, as in [`glob`], of columns or paths to leave out: `time*`.
-    pub ignore: Vec<String>,
-}
-
-impl TableOptions {
-    fn ignores(&self, name: &str) -> bool {
-        glob::any(&self.ignore, name)
-    }
+    /// Columns that say which row is which: each other cell is then a tensor of its own, `loss[step=3]`, wherever its row
+    /// stands. A further row of the same key is `[step=3 (2)]`. None: the rows' order counts.
+    pub keys: Vec<String>,
 }
 
 /// A value without parts.
@@ -205,6 +202,80 @@ fn owned(
         shape,
         content: Content::Owned(bytes),
     }
+}
+
+/// A finished table: of whole columns, or of single cells where its rows have keys.
+fn table(
+    path: &Path,
+    format: &'static str,
+    columns: Vec<(String, Column)>,
+    rows: usize,
+    options: &TableOptions,
+) -> Result<Evidence> {
+    let lacking: Vec<&str> = options
+        .keys
+        .iter()
+        .filter(|key| columns.iter().all(|(name, _)| name != *key))
+        .map(String::as_str)
+        .collect();
+    let mut items = Vec::new();
+    if options.keys.is_empty() || !lacking.is_empty() {
+        for (name, column) in columns {
+            if column.cells.is_empty() {
+                // A header alone: its names are all there is to compare.
+                items.push(whole(name, &[]));
+            } else {
+                column.items(&name, rows, &mut items);
+            }
+        }
+        let mut evidence = finish(path, format, items)?;
+        if !lacking.is_empty() {
+            evidence.notes.push(format!(
+                "it has no column {}: its rows are paired in their order",
+                lacking.join(", ")
+            ));
+        }
+        return Ok(evidence);
+    }
+    let labels = labels(&columns, &options.keys, rows);
+    for (name, column) in columns {
+        if options.keys.contains(&name) {
+            continue;
+        }
+        for (row, cell) in column.cells {
+            let label = usize::try_from(row).ok().and_then(|row| labels.get(row));
+            items.push(cell.item(format!("{name}[{}]", label.map_or("", |label| label))));
+        }
+    }
+    finish(path, format, items)
+}
+
+/// A name for each row, from the cells of its key columns.
+fn labels(columns: &[(String, Column)], keys: &[String], rows: usize) -> Vec<String> {
+    let mut labels = vec![String::new(); rows];
+    for key in keys {
+        let cells = columns.iter().find(|(name, _)| name == key);
+        let mut cells = cells.map_or(&[][..], |(_, column)| &column.cells).iter();
+        let mut next = cells.next();
+        for (row, label) in labels.iter_mut().enumerate() {
+            let here = next.filter(|(place, _)| usize::try_from(*place) == Ok(row));
+            let comma = if label.is_empty() { "" } else { "," };
+            let text = here.map_or("null".to_owned(), |(_, cell)| cell.json());
+            label.extend([comma, key, "=", &text]);
+            if here.is_some() {
+                next = cells.next();
+            }
+        }
+    }
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    for label in &mut labels {
+        let count = seen.entry(label.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            label.extend([" (", &count.to_string(), ")"]);
+        }
+    }
+    labels
 }
 
 /// The finished evidence, unless two of its names are the same.

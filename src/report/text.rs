@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::{Growth, Status};
-use crate::knob::Origin;
 use crate::number::Number;
-use crate::report::{Divergence, Report, Run};
+use crate::report::Report;
 use crate::verdict::Verdict;
 
-/// Lines of growth shown; the JSON form holds all.
-const GROWTH_LINES: usize = 8;
+mod runs;
+mod tensors;
 
 /// Whether to paint words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +39,13 @@ pub fn render(report: &Report, color: Color) -> String {
     let mut out = String::new();
     if report.workloads.is_empty() {
         one(&mut out, report, color);
-        settings(&mut out, report);
+        runs::settings(&mut out, report);
     } else {
         for workload in &report.workloads {
             one(&mut out, workload, color);
             out.push('\n');
         }
-        settings(&mut out, report);
+        runs::settings(&mut out, report);
         line(
             &mut out,
             "",
@@ -87,7 +85,7 @@ fn one(out: &mut String, report: &Report, color: Color) {
     let name = report
         .subject
         .as_ref()
-        .map_or("audit", |subject| &subject.workload);
+        .map_or(report.command.as_str(), |subject| &subject.workload);
     line(
         out,
         "",
@@ -99,20 +97,24 @@ fn one(out: &mut String, report: &Report, color: Color) {
     );
     if let Some(subject) = &report.subject {
         let text = format!(
-            "{} steps, batch {}, {}, {}, {} threads, mode {}, seed {}, {} processes",
+            "{} steps, batch {}, {}, {}, {} threads, mode {}{}, {} processes",
             subject.steps,
             subject.batch,
             subject.dtype,
             subject.device,
             subject.threads,
             subject.mode,
-            report.seed,
+            report
+                .seed
+                .map_or(String::new(), |seed| format!(", seed {seed}")),
             subject.isolation
         );
         line(out, "run", &text);
     }
-    if report.compared.entries > 0 {
-        let compared = &report.compared;
+    let compared = &report.compared;
+    if let Some(contents) = &report.contents {
+        tensors::compared(out, contents, compared.bytes);
+    } else if compared.entries > 0 {
         let text = format!(
             "{} runs, {} steps, {} entries, {}",
             compared.runs,
@@ -122,11 +124,14 @@ fn one(out: &mut String, report: &Report, color: Color) {
         );
         line(out, "compared", &text);
     }
-    runs(out, report);
+    runs::runs(out, report);
     if let Some(divergence) = &report.first_divergence {
-        first(out, divergence);
+        runs::first(out, divergence);
     }
-    growth(out, &report.growth);
+    if let Some(contents) = &report.contents {
+        tensors::contents(out, contents);
+    }
+    runs::growth(out, &report.growth);
     for metric in &report.metrics {
         let text = format!(
             "{}: {} in the reference, {} in the candidate",
@@ -139,6 +144,10 @@ fn one(out: &mut String, report: &Report, color: Color) {
     for warning in report.warnings.iter().take(5) {
         line(out, "warning", &shortened(warning));
     }
+    for excepted in &report.exceptions {
+        tensors::excepted(out, excepted);
+    }
+    capped(out, "note", &report.notes);
     controls(out, report);
     if !report.claim.is_empty() {
         line(out, "proves", &report.claim);
@@ -148,132 +157,15 @@ fn one(out: &mut String, report: &Report, color: Color) {
     }
 }
 
-fn runs(out: &mut String, report: &Report) {
-    if let Some(distinct) = report.distinct_results
-        && distinct > 1
-    {
-        let results: Vec<_> = report
-            .runs
-            .iter()
-            .map(|run| format!("{} {}", run.run, &run.digest[..8]))
-            .collect();
-        line(
-            out,
-            "results",
-            &format!(
-                "{distinct} different ones in {} runs: {}",
-                report.runs.len(),
-                results.join(", ")
-            ),
-        );
+/// Lines of one kind, up to a limit; how many more there are is said.
+fn capped(out: &mut String, label: &str, lines: &[String]) {
+    const MOST: usize = 8;
+    for text in lines.iter().take(MOST) {
+        line(out, label, text);
     }
-    if let Some(Run { metrics, .. }) = report.runs.first() {
-        let text: Vec<_> = metrics
-            .iter()
-            .map(|(name, value)| format!("{name} {value:.4}"))
-            .collect();
-        line(out, "learned", &text.join(", "));
-    }
-}
-
-fn first(out: &mut String, divergence: &Divergence) {
-    let place = match divergence.phase {
-        crate::trace::Phase::Init => "after initialisation".to_owned(),
-        phase => format!("step {}, {phase}", divergence.step),
-    };
-    line(
-        out,
-        "first",
-        &format!(
-            "{place}, {}: {} in run {}",
-            divergence.name, divergence.status, divergence.run
-        ),
-    );
-    if let (Status::Dtype | Status::Shape, Some(ours), Some(theirs)) = (
-        divergence.status,
-        &divergence.outline,
-        &divergence.candidate_outline,
-    ) {
-        let text = format!(
-            "{} {:?} in the reference, {} {:?} in the candidate",
-            ours.dtype, ours.shape, theirs.dtype, theirs.shape
-        );
-        line(out, "", &format!("{:13}{text}", ""));
-    }
-    if let (Some(index), Some(position), Some(reference), Some(candidate)) = (
-        divergence.index,
-        &divergence.position,
-        &divergence.reference,
-        &divergence.candidate,
-    ) {
-        let ulp = divergence
-            .ulp
-            .map_or(String::new(), |ulp| format!(", {ulp} ULP apart"));
-        line(out, "index", &format!("{position:?} (flat {index}){ulp}"));
-        line(
-            out,
-            "reference",
-            &format!("{} = {}", reference.decimal, reference.bits),
-        );
-        line(
-            out,
-            "candidate",
-            &format!("{} = {}", candidate.decimal, candidate.bits),
-        );
-    }
-    if let Some((differing, of)) = divergence.differing {
-        line(
-            out,
-            "elements",
-            &format!("{} of {} differ", thousands(differing), thousands(of)),
-        );
-    }
-    if let Some(repeat) = &divergence.repeat {
-        line(out, "repeat", repeat);
-    }
-    match &divergence.last_agreed {
-        Some(key) => line(out, "agreed", &format!("up to {key}")),
-        None => line(out, "agreed", "nothing: it is the very first entry"),
-    }
-}
-
-fn growth(out: &mut String, growth: &[Growth]) {
-    if growth.is_empty() {
-        return;
-    }
-    // The first steps and the last one; what lies between is in the JSON.
-    let shown: Vec<&Growth> = if growth.len() <= GROWTH_LINES {
-        growth.iter().collect()
-    } else {
-        growth[..GROWTH_LINES - 1]
-            .iter()
-            .chain(growth.last())
-            .collect()
-    };
-    for (at, step) in shown.iter().enumerate() {
-        let label = if at == 0 { "growth" } else { "" };
-        let name = step
-            .step
-            .map_or("init".to_owned(), |step| format!("step {step}"));
-        let greatest = step
-            .greatest_abs
-            .map_or(String::new(), |value| format!(", up to {:.3e}", value.0));
-        let ulp = step
-            .max_ulp
-            .map_or(String::new(), |ulp| format!(", {ulp} ULP"));
-        let text = format!(
-            "{name}: {} of {} entries differ{greatest}{ulp}",
-            step.differing, step.entries
-        );
-        let _ = writeln!(out, "  {label:<10} {text}");
-    }
-    if growth.len() > GROWTH_LINES {
-        let _ = writeln!(
-            out,
-            "  {:<10} ({} steps between are in the JSON form)",
-            "",
-            growth.len() - GROWTH_LINES
-        );
+    if lines.len() > MOST {
+        let text = format!("({} more are in the JSON form)", lines.len() - MOST);
+        line(out, label, &text);
     }
 }
 
@@ -296,38 +188,6 @@ fn controls(out: &mut String, report: &Report) {
         })
         .collect();
     line(out, "controls", &text.join(", "));
-}
-
-fn settings(out: &mut String, report: &Report) {
-    let asked: Vec<_> = report
-        .settings
-        .iter()
-        .filter_map(|setting| {
-            let whose = match setting.origin? {
-                Origin::Table => "",
-                Origin::Flag => " (--set)",
-                Origin::Environment => " (yours)",
-            };
-            Some(format!(
-                "{}={}{whose}",
-                setting.name,
-                setting.in_force.as_deref().unwrap_or("(not set)")
-            ))
-        })
-        .collect();
-    if asked.is_empty() {
-        return;
-    }
-    line(out, "", "knobs, as read back:");
-    let mut row = String::from(" ");
-    for setting in asked {
-        if row.len() + setting.len() > 100 {
-            line(out, "", &row);
-            row = String::from(" ");
-        }
-        let _ = write!(row, " {setting}");
-    }
-    line(out, "", &row);
 }
 
 fn shortened(text: &str) -> String {

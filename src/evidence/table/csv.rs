@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord};
 
-use super::{Cell, Column, TableOptions, finish, text, wrong_at};
+use super::{Cell, Column, TableOptions, table, text, wrong_at};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, raw};
 use crate::ffi::map::Map;
@@ -54,7 +54,7 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
     let text = text(path, map)?;
     let mut reader = reader(text);
     let mut record = StringRecord::new();
-    let mut columns: Vec<(String, bool, Column)> = Vec::new();
+    let mut columns: Vec<(String, Column)> = Vec::new();
     let mut rows = 0;
     let mut first = true;
     loop {
@@ -67,33 +67,19 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
         if std::mem::take(&mut first) {
             let header = !record.iter().any(|text| is_number(&cell(text)));
             columns = names(&record, header)
-                .map(|name| (name.clone(), options.ignores(&name), Column::default()))
+                .map(|name| (name, Column::default()))
                 .collect();
             if header {
                 continue;
             }
         }
-        for ((_, ignored, column), text) in columns.iter_mut().zip(&record) {
-            if !*ignored {
-                column.cells.push((rows, cell(text)));
-            }
+        for ((_, column), text) in columns.iter_mut().zip(&record) {
+            column.cells.push((rows, cell(text)));
         }
         rows += 1;
     }
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut items = Vec::new();
-    for (name, ignored, column) in columns {
-        if ignored {
-            continue;
-        }
-        if rows == 0 {
-            // A header alone: its names are all there is to compare.
-            items.push(super::whole(name, &[]));
-        } else {
-            column.items(&name, rows, &mut items);
-        }
-    }
-    finish(path, "csv", items)
+    table(path, "csv", columns, rows, options)
 }
 
 fn reader(text: &str) -> ::csv::Reader<&[u8]> {

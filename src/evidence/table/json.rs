@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parse::{Value, parse};
-use super::{Cell, Column, TableOptions, finish, numbers, owned, text, wrong_at};
+use super::{Cell, Column, finish, numbers, owned, text, wrong_at};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Item};
 use crate::ffi::map::Map;
@@ -33,23 +33,19 @@ pub fn recognises(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// When it is no JSON, with line and column; a key occurs twice; or it is nested too deeply.
-pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evidence> {
+pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
     let text = text(path, map)?;
     let mark = map.len() - text.len();
     let value = parse(text).map_err(|(offset, what)| wrong_at(path, map, mark + offset, &what))?;
     let mut items = Vec::new();
     let mut walk = Walk::new(text.len());
-    walk.whole(value, &mut |name, found| {
-        if !options.ignores(name) {
-            match found {
-                Found::Cell(cell) => items.push(cell.item(name.to_owned())),
-                Found::Column(column) => {
-                    let rows = column.cells.len();
-                    column.items(name, rows, &mut items);
-                }
-                Found::Tensor(item) => items.push(item),
-            }
+    walk.whole(value, &mut |name, found| match found {
+        Found::Cell(cell) => items.push(cell.item(name.to_owned())),
+        Found::Column(column) => {
+            let rows = column.cells.len();
+            column.items(name, rows, &mut items);
         }
+        Found::Tensor(item) => items.push(item),
     })
     .map_err(|what| Error::damaged(path, what))?;
     finish(path, "json", items)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::json::{self, Walk};
 use super::parse::parse;
-use super::{Column, TableOptions, finish, text, wrong_at};
+use super::{Column, TableOptions, table, text, wrong_at};
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::ffi::map::Map;
@@ -45,13 +45,11 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
                 parse(line).map_err(|(at, what)| wrong_at(path, map, offset + at, &what))?;
             walk.leaves(value, &mut |name, cell| {
                 let cell = (row, cell);
-                match columns.get_mut(name) {
-                    Some(column) => column.cells.push(cell),
-                    None if options.ignores(name) => {}
-                    None => {
-                        let cells = vec![cell];
-                        columns.insert(name.to_owned(), Column { cells });
-                    }
+                if let Some(column) = columns.get_mut(name) {
+                    column.cells.push(cell);
+                } else {
+                    let cells = vec![cell];
+                    columns.insert(name.to_owned(), Column { cells });
                 }
             })
             .map_err(|what| wrong_at(path, map, offset, what))?;
@@ -60,9 +58,11 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
         offset += line.len();
     }
     let rows = usize::try_from(row).unwrap_or(usize::MAX);
-    let mut items = Vec::new();
-    for (name, column) in columns {
-        column.items(&name, rows, &mut items);
-    }
-    finish(path, "json lines", items)
+    table(
+        path,
+        "json lines",
+        columns.into_iter().collect(),
+        rows,
+        options,
+    )
 }

@@ -1,0 +1,156 @@
+//! [`diff`]: two files or folders into one verdict. The story of the command, top to bottom; `gate` tells it once a run.
+
+use std::path::Path;
+
+use crate::compare::Status;
+use crate::difference::unravel;
+use crate::report::tensors::{Contents, Counts, TensorReport};
+use crate::report::{Divergence, Report, text};
+use crate::rules::Rules;
+use crate::tolerance::Tolerance;
+use crate::verdict::Verdict;
+
+mod excerpt;
+mod layers;
+mod pairs;
+mod sides;
+
+pub use sides::{Found, compare};
+
+/// Rows of the report's table; the counts are of all.
+const MOST_ROWS: usize = 10_000;
+
+/// Compares what stands at two paths. Failures become the verdict `inconclusive`.
+#[must_use]
+pub fn diff(reference: &Path, candidate: &Path, rules: &Rules) -> Report {
+    match compare(reference, candidate, rules) {
+        Ok(found) => settle(found, rules),
+        Err(error) => Report::inconclusive("diff", &error.to_failure(), None),
+    }
+}
+
+fn settle(found: Found, rules: &Rules) -> Report {
+    let (verdict, code, reason) = judge(&found);
+    let mut report = Report::new("diff", verdict, code, reason, None);
+    report.compared.runs = 2;
+    report.compared.entries = found.tensors.len() as u64;
+    report.compared.bytes = found.bytes;
+    report.first_divergence = first(&found, 1);
+    report.mismatch_count = found.differing();
+    report.claim = match verdict {
+        Verdict::Identical | Verdict::Close => {
+            "these two hold the same; nothing about how they came to be".into()
+        }
+        Verdict::Diverged => "these two do not hold the same".into(),
+        Verdict::Inconclusive => "nothing: the question stays open".into(),
+    };
+    if verdict == Verdict::Diverged
+        && rules.tolerance == Tolerance::Bitwise
+        && found.tensors.iter().any(|tensor| tensor.mismatched > 0)
+    {
+        report
+            .next
+            .push("`--close` compares within the tolerances of torch.testing.assert_close".into());
+    }
+    if code == "nothing-matched" {
+        report
+            .next
+            .push("`*` stands for anything but `/`, `**` for anything".into());
+    }
+    report.notes.clone_from(&found.notes);
+    report.exceptions.clone_from(&found.exceptions);
+    report.contents = Some(contents(found));
+    report
+}
+
+/// The verdict, a word for it and the reason.
+#[must_use]
+pub fn judge(found: &Found) -> (Verdict, &'static str, String) {
+    let differ = found.differing() as u64;
+    let close = found.with(Status::Close) as u64;
+    let count = text::thousands(found.tensors.len() as u64);
+    let anything = found.tensors.iter().any(|tensor| tensor.numel > 0);
+    if found.tensors.is_empty() && !found.some_left_out.is_empty() {
+        let some = found.some_left_out.join(", ");
+        let reason = format!(
+            "no name passes --only, --ignore and the overrides; there are, for example, {some}"
+        );
+        (Verdict::Inconclusive, "nothing-matched", reason)
+    } else if differ > 0 {
+        let reason = format!("{} of {count} tensors differ", text::thousands(differ));
+        (Verdict::Diverged, "diverged", reason)
+    } else if !anything {
+        let reason = "there is nothing to compare: no tensors, or only empty ones";
+        (Verdict::Inconclusive, "vacuous", reason.into())
+    } else if close > 0 {
+        let reason = format!(
+            "{count} tensors agree within the tolerance, {} of them not bit for bit",
+            text::thousands(close)
+        );
+        (Verdict::Close, "close", reason)
+    } else {
+        let reason = format!("{count} tensors are identical");
+        (Verdict::Identical, "identical", reason)
+    }
+}
+
+/// The report's table: of very many tensors, first those that are not identical.
+#[must_use]
+pub fn contents(found: Found) -> Contents {
+    let counts = Counts {
+        identical: found.with(Status::Identical) as u64,
+        close: found.with(Status::Close) as u64,
+        differing: found.differing() as u64,
+        left_out: found.left_out,
+    };
+    let (layers, layers_not_listed) = layers::layers(&found.tensors);
+    let total = found.tensors.len();
+    let mut tensors = found.tensors;
+    if total > MOST_ROWS {
+        let mut spare = total - MOST_ROWS;
+        tensors.retain(|tensor| {
+            let leave = spare > 0 && tensor.status == Status::Identical;
+            spare -= usize::from(leave);
+            !leave
+        });
+        tensors.truncate(MOST_ROWS);
+    }
+    Contents {
+        tensors_not_listed: (total - tensors.len()) as u64,
+        tensors,
+        counts,
+        layers,
+        layers_not_listed,
+    }
+}
+
+/// The first tensor that differs, in the order of the reference.
+#[must_use]
+pub fn first(found: &Found, run: usize) -> Option<Divergence> {
+    let tensor: &TensorReport = found.tensors.iter().find(|tensor| !tensor.agrees())?;
+    let pair = tensor
+        .detail
+        .as_ref()
+        .and_then(|detail| detail.first.as_ref());
+    let numbers = pair.is_some();
+    Some(Divergence {
+        run,
+        step: None,
+        phase: None,
+        name: tensor.key.clone(),
+        occurrence: 0,
+        op: None,
+        status: tensor.status,
+        outline: Some(tensor.outside.clone()),
+        candidate_outline: tensor.candidate.as_deref().cloned(),
+        index: pair.map(|pair| pair.index),
+        position: pair.map(|pair| unravel(pair.index, &tensor.outside.shape)),
+        reference: pair.map(|pair| pair.reference.clone()),
+        candidate: pair.map(|pair| pair.candidate.clone()),
+        ulp: pair.and_then(|pair| pair.ulp),
+        text: tensor.text.as_deref().cloned(),
+        differing: numbers.then_some((tensor.differing, tensor.numel)),
+        repeat: None,
+        last_agreed: None,
+    })
+}
