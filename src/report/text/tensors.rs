@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{bytes, line, thousands};
 use crate::compare::Status;
-use crate::difference::SpecialCounts;
+use crate::difference::{BUCKETS, SpecialCounts};
 use crate::number::Number;
 use crate::report::tensors::{Contents, Detail, Excepted, Layer, Place, TensorReport};
 
@@ -161,23 +161,29 @@ fn greatest(say: &mut impl FnMut(&str), kind: &str, place: Option<&Place>, allow
     ));
 }
 
-/// The buckets that hold something: `1: 12, 2–3: 5`.
+/// Ranges of ULP distances that are shown, each by its first bucket and its name; the JSON form has every power of two.
+const RANGES: &[(usize, &str)] = &[
+    (0, "0"),
+    (1, "1"),
+    (2, "2–3"),
+    (3, "4–15"),
+    (5, "16–255"),
+    (9, "2^8–2^12"),
+    (13, "2^12–2^16"),
+    (17, "2^16–2^24"),
+    (25, "2^24…"),
+];
+
+/// The ranges that hold something: `1: 12, 2–3: 5`.
 fn histogram(detail: &Detail) -> String {
-    let filled: Vec<String> = detail
-        .ulp_histogram
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-        .map(|(bucket, count)| {
-            let range = match bucket {
-                0 => "0".to_owned(),
-                1 => "1".to_owned(),
-                _ if bucket + 1 == detail.ulp_histogram.len() => format!("2^{}…", bucket - 1),
-                2..8 => format!("{}–{}", 1u64 << (bucket - 1), (1u64 << bucket) - 1),
-                _ => format!("2^{}–2^{bucket}", bucket - 1),
-            };
-            format!("{range}: {}", thousands(*count))
-        })
+    let ends = RANGES[1..].iter().map(|range| range.0).chain([BUCKETS]);
+    let counts = RANGES.iter().zip(ends).map(|((start, name), end)| {
+        let count: u64 = detail.ulp_histogram[*start..end].iter().sum();
+        (name, count)
+    });
+    let filled: Vec<String> = counts
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name}: {}", thousands(count)))
         .collect();
     filled.join(", ")
 }
