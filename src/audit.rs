@@ -246,6 +246,7 @@ fn execute(specs: &[Spec], options: &Options, world: &mut World, first: usize) -
             input: serde_json::to_vec(&order).map_err(|e| {
                 Error::Usage(format!("a path given to a run cannot be handed to it: {e}"))
             })?,
+            grace: process::GRACE,
         };
         let ended = process::run(first + at, &launch, options.timeout, &world.signals)?;
         match child::answer(&ended.stdout) {

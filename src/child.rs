@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Failure, Result};
-use crate::process::die_with_parent;
+use crate::process::{Signal, die_with_parent};
 use crate::run::run;
 use crate::spec::Spec;
 use crate::workload::Workload;
@@ -60,7 +60,7 @@ pub fn serve<'a>(
             })
         })
         .and_then(|order: Order| {
-            die_with_parent(order.parent)?;
+            die_with_parent(order.parent, Signal::SIGKILL)?;
             order
                 .specs
                 .iter()

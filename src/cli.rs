@@ -6,6 +6,7 @@ mod audit;
 mod diff;
 mod doctor;
 mod env;
+mod gate;
 mod list;
 mod output;
 mod seed;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(Box<audit::Args>),
+    Gate(Box<gate::Args>),
     Diff(diff::Args),
     Env(env::Args),
     Seed(seed::Args),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
     };
     let (name, code) = match cli.command {
         Command::Audit(args) => ("audit", audit::run(&args)),
+        Command::Gate(args) => ("gate", gate::run(&args)),
         Command::Diff(args) => ("diff", diff::run(&args)),
         Command::Env(args) => ("env", env::run(&args)),
         Command::Seed(args) => ("seed", seed::run(&args)),

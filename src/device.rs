@@ -97,6 +97,7 @@ fn read_back(spec: &Spec) -> Result<Vec<Setting>> {
     let requests = || spec.plan.launch.iter().chain(&spec.plan.switches);
     KNOBS
         .iter()
+        .filter(|knob| knob.moment != Moment::Program)
         .map(|knob| {
             let request = requests().find(|request| request.name == knob.name);
             let in_force = in_force(knob)?;
@@ -121,7 +122,7 @@ fn read_back(spec: &Spec) -> Result<Vec<Setting>> {
 
 fn in_force(knob: &Knob) -> Result<Option<String>> {
     match knob.moment {
-        Moment::Launch => Ok(std::env::var(knob.name).ok()),
+        Moment::Launch | Moment::Program => Ok(std::env::var(knob.name).ok()),
         Moment::AnyTime => torch::knob(knob.name).map(Some),
     }
 }

@@ -15,6 +15,7 @@ mod layers;
 mod pairs;
 mod sides;
 
+pub use pairs::pair;
 pub use sides::{Found, compare};
 
 /// Rows of the report's table; the counts are of all.
@@ -24,18 +25,18 @@ const MOST_ROWS: usize = 10_000;
 #[must_use]
 pub fn diff(reference: &Path, candidate: &Path, rules: &Rules) -> Report {
     match compare(reference, candidate, rules) {
-        Ok(found) => settle(found, rules),
+        Ok(found) => settle(&found, rules),
         Err(error) => Report::inconclusive("diff", &error.to_failure(), None),
     }
 }
 
-fn settle(found: Found, rules: &Rules) -> Report {
-    let (verdict, code, reason) = judge(&found);
+fn settle(found: &Found, rules: &Rules) -> Report {
+    let (verdict, code, reason) = judge(found);
     let mut report = Report::new("diff", verdict, code, reason, None);
     report.compared.runs = 2;
     report.compared.entries = found.tensors.len() as u64;
     report.compared.bytes = found.bytes;
-    report.first_divergence = first(&found, 1);
+    report.first_divergence = first(found);
     report.mismatch_count = found.differing();
     report.claim = match verdict {
         Verdict::Identical | Verdict::Close => {
@@ -96,7 +97,7 @@ pub fn judge(found: &Found) -> (Verdict, &'static str, String) {
 
 /// The report's table: of very many tensors, first those that are not identical.
 #[must_use]
-pub fn contents(found: Found) -> Contents {
+pub fn contents(found: &Found) -> Contents {
     let counts = Counts {
         identical: found.with(Status::Identical) as u64,
         close: found.with(Status::Close) as u64,
@@ -105,7 +106,7 @@ pub fn contents(found: Found) -> Contents {
     };
     let (layers, layers_not_listed) = layers::layers(&found.tensors);
     let total = found.tensors.len();
-    let mut tensors = found.tensors;
+    let mut tensors = found.tensors.clone();
     if total > MOST_ROWS {
         let mut spare = total - MOST_ROWS;
         tensors.retain(|tensor| {
@@ -125,15 +126,19 @@ pub fn contents(found: Found) -> Contents {
 }
 
 /// The first tensor that differs, in the order of the reference.
+fn first(found: &Found) -> Option<Divergence> {
+    let tensor = found.tensors.iter().find(|tensor| !tensor.agrees())?;
+    Some(divergence(tensor, 1))
+}
+
+/// One tensor that differs, as a report shows it; `run` is the candidate's number.
 #[must_use]
-pub fn first(found: &Found, run: usize) -> Option<Divergence> {
-    let tensor: &TensorReport = found.tensors.iter().find(|tensor| !tensor.agrees())?;
+pub fn divergence(tensor: &TensorReport, run: usize) -> Divergence {
     let pair = tensor
         .detail
         .as_ref()
         .and_then(|detail| detail.first.as_ref());
-    let numbers = pair.is_some();
-    Some(Divergence {
+    Divergence {
         run,
         step: None,
         phase: None,
@@ -149,8 +154,8 @@ pub fn first(found: &Found, run: usize) -> Option<Divergence> {
         candidate: pair.map(|pair| pair.candidate.clone()),
         ulp: pair.and_then(|pair| pair.ulp),
         text: tensor.text.as_deref().cloned(),
-        differing: numbers.then_some((tensor.differing, tensor.numel)),
+        differing: pair.map(|_| (tensor.differing, tensor.numel)),
         repeat: None,
         last_agreed: None,
-    })
+    }
 }

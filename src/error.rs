@@ -207,7 +207,7 @@ impl Error {
             Self::Panicked { .. } => "mend the workload: this is its own code, not libtorch's".into(),
             Self::Io { .. } => "check that the path exists and may be read or written".into(),
             Self::Damaged { .. } => "make the file again; a damaged one is never compared".into(),
-            Self::Child { .. } => "`--keep DIR` keeps what the runs wrote; a smaller --batch or model helps if memory ran out".into(),
+            Self::Child { .. } => "look at its last words; `--keep DIR` keeps what the runs wrote, and a smaller batch or model helps if memory ran out".into(),
             Self::Timeout { .. } => "raise --timeout, or look at why the workload hangs".into(),
             Self::Interrupted(_) => "start it again to get a verdict".into(),
             Self::Reported { failure, .. } => failure.hint.clone(),

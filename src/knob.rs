@@ -37,6 +37,8 @@ impl Mode {
 pub enum Moment {
     /// In the environment of the process, before it starts: the parent sets it.
     Launch,
+    /// As `Launch`, for programs that are not samebits' own: those read more of the environment.
+    Program,
     /// At any time, through libtorch; samebits does it before the first tensor.
     AnyTime,
 }
@@ -50,6 +52,8 @@ pub enum Accepts {
     Count,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A number from 0 on that fits 32 bits.
+    Number,
     /// cuBLAS's workspace: `:SIZE:COUNT`, sizes in KiB, one or more times.
     Workspace,
 }
@@ -97,6 +101,21 @@ const fn env(name: &'static str, accepts: Accepts, default: Default, reason: &'s
     }
 }
 
+const fn program(
+    name: &'static str,
+    accepts: Accepts,
+    default: Default,
+    reason: &'static str,
+) -> Knob {
+    Knob {
+        name,
+        accepts,
+        default,
+        moment: Moment::Program,
+        reason,
+    }
+}
+
 const fn switch(
     name: &'static str,
     accepts: Accepts,
@@ -135,6 +154,16 @@ pub const KNOBS: &[Knob] = &[
         "no effect on bits; passive spares a busy machine threads that wait by spinning, and costs time on a quiet one"),
     env("MKL_NUM_THREADS", Accepts::Count, Default::Threads, "as OMP_NUM_THREADS, for MKL"),
     env("MKL_DYNAMIC", Accepts::OneOf(&["FALSE", "false"]), Default::Always("FALSE"), "as OMP_DYNAMIC, for MKL"),
+    program("PYTHONHASHSEED", Accepts::Number, Default::Always("0"),
+        "decides the order of Python's sets and of everything sorted by hash(); random unless set"),
+    program("NCCL_ALGO", Accepts::OneOf(&["Ring", "Tree", "CollnetDirect", "CollnetChain", "NVLS", "NVLSTree", "PAT"]), Default::Leave,
+        "the collective's algorithm decides the order of sums across GPUs; NCCL picks one by size and topology"),
+    program("NCCL_PROTO", Accepts::OneOf(&["LL", "LL128", "Simple"]), Default::Leave,
+        "as NCCL_ALGO, for the protocol"),
+    program("FLASH_ATTENTION_DETERMINISTIC", Accepts::OneOf(&["0", "1"]), Default::Deterministic("1"),
+        "the backward of flash-attention adds up in any order unless told not to"),
+    program("NVTE_ALLOW_NONDETERMINISTIC_ALGO", Accepts::OneOf(&["0", "1"]), Default::Deterministic("0"),
+        "Transformer Engine picks faster kernels that add up in any order unless told not to"),
     switch("deterministic_algorithms", Accepts::OneOf(&["off", "warn", "strict"]), Default::Mode,
         "use_deterministic_algorithms: which implementation an op uses, and what happens where there is none"),
     switch("fill_uninitialized_memory", Accepts::Bool, Default::Deterministic("true"),
@@ -228,6 +257,7 @@ impl Accepts {
                 .parse::<u32>()
                 .is_ok_and(|number| (1..=4096).contains(&number)),
             Self::OneOf(words) => words.contains(&value),
+            Self::Number => value.parse::<u32>().is_ok(),
             Self::Workspace => {
                 let mut parts = value.split(':');
                 let numbers: Vec<_> = parts.by_ref().skip(1).collect();
@@ -247,6 +277,7 @@ impl std::fmt::Display for Accepts {
             Self::Count => f.write_str("a number from 1 to 4096"),
             Self::OneOf([only]) => f.write_str(only),
             Self::OneOf(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Number => f.write_str("a number from 0 to 4294967295"),
             Self::Workspace => f.write_str(":KiB:COUNT, for example :4096:8"),
         }
     }
@@ -270,13 +301,13 @@ impl Knob {
         })
     }
 
-    fn by_table(&self, mode: Mode, threads: u32) -> Option<String> {
+    fn by_table(&self, asked: &Asked) -> Option<String> {
         match self.default {
             Default::Leave => None,
             Default::Always(value) => Some(value.into()),
-            Default::Deterministic(value) => (mode != Mode::Off).then(|| value.into()),
-            Default::Mode => Some(mode.name().into()),
-            Default::Threads => Some(threads.to_string()),
+            Default::Deterministic(value) => (asked.mode != Some(Mode::Off)).then(|| value.into()),
+            Default::Mode => asked.mode.map(|mode| mode.name().into()),
+            Default::Threads => asked.threads.map(|threads| threads.to_string()),
         }
     }
 }
@@ -290,6 +321,56 @@ impl Knob {
 pub fn plan(
     mode: Mode,
     threads: u32,
+    flags: &BTreeMap<String, String>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Plan> {
+    let asked = Asked {
+        mode: Some(mode),
+        threads: Some(threads),
+        program: false,
+    };
+    decide(&asked, flags, environment)
+}
+
+/// As [`plan`], for a program that is not samebits' own. Without a mode libtorch's switches are the program's business;
+/// without threads it takes as many as it likes.
+///
+/// # Errors
+/// When a knob does not exist, or a value is not accepted.
+pub fn plan_program(
+    mode: Option<Mode>,
+    threads: Option<u32>,
+    flags: &BTreeMap<String, String>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Plan> {
+    let asked = Asked {
+        mode,
+        threads,
+        program: true,
+    };
+    let mut plan = decide(&asked, flags, environment)?;
+    if mode.is_none() {
+        if let Some(request) = plan.switches.iter().find(|one| one.origin == Origin::Flag) {
+            return Err(Error::Usage(format!(
+                "--set {}: with --mode own the program sets this itself; give another --mode",
+                request.name
+            )));
+        }
+        plan.switches.clear();
+    }
+    Ok(plan)
+}
+
+/// What the table's defaults depend on.
+struct Asked {
+    mode: Option<Mode>,
+    threads: Option<u32>,
+    /// Whether the process is not one of samebits' own.
+    program: bool,
+}
+
+fn decide(
+    asked: &Asked,
     flags: &BTreeMap<String, String>,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Plan> {
@@ -308,15 +389,26 @@ pub fn plan(
     }
     let mut plan = Plan::default();
     for knob in KNOBS {
-        if matches!(knob.default, Default::Threads) {
+        if knob.moment == Moment::Program && !asked.program {
+            if flags.contains_key(knob.name) {
+                return Err(Error::Usage(format!(
+                    "--set {}: samebits' own workloads do not read it",
+                    knob.name
+                )));
+            }
+            continue;
+        }
+        let threads = asked
+            .threads
+            .filter(|_| matches!(knob.default, Default::Threads));
+        if let Some(threads) = threads {
             knob.check(&threads.to_string(), "; --threads sets it")?;
         }
-        let found = if knob.moment == Moment::Launch {
-            environment(knob.name)
-        } else {
+        let found = if knob.moment == Moment::AnyTime {
             None
+        } else {
+            environment(knob.name)
         };
-        let by_threads = matches!(knob.default, Default::Threads);
         let request = match (flags.get(knob.name), found) {
             (Some(value), _) if value == "default" => None,
             (Some(value), _) => {
@@ -325,7 +417,9 @@ pub fn plan(
             }
             (None, Some(value)) => {
                 knob.check(&value, "; it was found in the environment")?;
-                if by_threads && value != threads.to_string() {
+                if let Some(threads) = threads
+                    && value != threads.to_string()
+                {
                     let reason = format!(
                         "it contradicts --threads {threads}; unset it, or give --threads {value}"
                     );
@@ -337,15 +431,13 @@ pub fn plan(
                 }
                 Some((value, Origin::Environment))
             }
-            (None, _) => knob
-                .by_table(mode, threads)
-                .map(|value| (value, Origin::Table)),
+            (None, _) => knob.by_table(asked).map(|value| (value, Origin::Table)),
         };
         if let Some((value, origin)) = request {
-            let list = if knob.moment == Moment::Launch {
-                &mut plan.launch
-            } else {
+            let list = if knob.moment == Moment::AnyTime {
                 &mut plan.switches
+            } else {
+                &mut plan.launch
             };
             list.push(Request {
                 name: knob.name.into(),
@@ -378,8 +470,13 @@ mod tests {
     #[test]
     fn every_default_is_an_accepted_value() {
         for knob in KNOBS {
-            for mode in [Mode::Off, Mode::Warn, Mode::Strict] {
-                if let Some(value) = knob.by_table(mode, 2) {
+            for mode in [None, Some(Mode::Off), Some(Mode::Warn), Some(Mode::Strict)] {
+                let asked = Asked {
+                    mode,
+                    threads: Some(2),
+                    program: true,
+                };
+                if let Some(value) = knob.by_table(&asked) {
                     assert!(knob.accepts.takes(&value), "{}={value}", knob.name);
                 }
             }
@@ -429,6 +526,38 @@ mod tests {
                 "{bad:?} was accepted"
             );
         }
+    }
+
+    #[test]
+    fn a_program_that_is_not_ours_gets_more_of_the_environment_and_keeps_its_own_switches() {
+        let own = plan_program(None, None, &flags(&[]), |_| None).unwrap();
+        assert_eq!(value(&own.launch, "PYTHONHASHSEED"), Some("0"));
+        assert_eq!(
+            value(&own.launch, "CUBLAS_WORKSPACE_CONFIG"),
+            Some(":4096:8")
+        );
+        assert_eq!(value(&own.launch, "OMP_NUM_THREADS"), None);
+        assert!(own.switches.is_empty());
+        let strict = plan_program(Some(Mode::Strict), Some(2), &flags(&[]), |_| None).unwrap();
+        assert_eq!(
+            value(&strict.switches, "deterministic_algorithms"),
+            Some("strict")
+        );
+        assert_eq!(value(&strict.launch, "OMP_NUM_THREADS"), Some("2"));
+        let left = flags(&[("PYTHONHASHSEED", "default")]);
+        let left = plan_program(None, None, &left, |_| None).unwrap();
+        assert_eq!(value(&left.launch, "PYTHONHASHSEED"), None);
+        let random = |name: &str| (name == "PYTHONHASHSEED").then(|| "random".into());
+        assert!(plan_program(None, None, &flags(&[]), random).is_err());
+        assert!(
+            plan_program(None, None, &flags(&[("cudnn.benchmark", "true")]), |_| None).is_err()
+        );
+        assert!(
+            plan(Mode::Strict, 1, &flags(&[("PYTHONHASHSEED", "0")]), |_| {
+                None
+            })
+            .is_err()
+        );
     }
 
     #[test]

@@ -77,6 +77,7 @@
 //! - [`report`]: all that a renderer may see, and the renderers
 //! - [`diff`]: two files or folders into one verdict
 //! - [`control`]: cases whose verdict is known beforehand
+//! - [`gate`]: any command, several times, and what it wrote compared
 //! - [`audit`]: the story of the main command
 
 pub mod error;
@@ -144,6 +145,8 @@ pub mod report;
 pub mod diff;
 
 pub mod control;
+
+pub mod gate;
 
 #[cfg(feature = "torch")]
 pub mod audit;

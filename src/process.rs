@@ -1,5 +1,5 @@
 //! Child processes: a fresh process group each, a time limit, and the end of the whole tree whatever happens. The only file
-//! that spawns. Not: what the children are for.
+//! that spawns, with [`supervise`] for commands that are not ours. Not: what the children are for.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -10,13 +10,17 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
 use nix::unistd::Pid;
 
 use crate::error::{Error, Result};
 
+pub mod supervise;
+mod tree;
+
 /// What a group gets between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(5);
+pub const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait for the end of a dead child's output: a process that left the group may hold the pipe for ever.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Output kept of each stream; the rest of a child's chatter is of no use in a report.
@@ -66,6 +70,8 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// What the child reads on standard input.
     pub input: Vec<u8>,
+    /// What it gets between a signal that asks it to end and SIGKILL.
+    pub grace: Duration,
 }
 
 /// How a child ended by itself.
@@ -143,7 +149,7 @@ pub fn run(
         // A child that died already says so by its status.
         let _ = stdin.write_all(&launch.input);
     }
-    let status = wait(run, &mut child, &group, limit, signals)?;
+    let status = wait(run, launch, &mut child, &group, limit, signals)?;
     let leaked = group.end(Signal::SIGKILL);
     Ok(Ended {
         status,
@@ -153,8 +159,22 @@ pub fn run(
     })
 }
 
+/// The standard output of a short helper command that ended well; nothing otherwise.
+#[must_use]
+pub fn answer(argv: &[&str]) -> Option<String> {
+    let (program, arguments) = argv.split_first()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then_some(text)
+}
+
 fn wait(
     run: usize,
+    launch: &Launch,
     child: &mut Child,
     group: &Group,
     limit: Option<Duration>,
@@ -179,7 +199,11 @@ fn wait(
             _ => None,
         };
         if let Some(error) = stop {
-            end(child, group);
+            // What a person sent goes on to the child; a time limit asks politely.
+            let asked = signals
+                .arrived()
+                .and_then(|signal| Signal::try_from(signal).ok());
+            end(child, group, asked.unwrap_or(Signal::SIGTERM), launch.grace);
             return Err(error);
         }
         std::thread::sleep(pause);
@@ -187,11 +211,11 @@ fn wait(
     }
 }
 
-/// SIGTERM, a grace period, SIGKILL: to the whole group.
-fn end(child: &mut Child, group: &Group) {
-    group.end(Signal::SIGTERM);
+/// A signal, a grace period, SIGKILL: to the whole group.
+fn end(child: &mut Child, group: &Group, signal: Signal, grace: Duration) {
+    group.end(signal);
     let asked = Instant::now();
-    while asked.elapsed() < GRACE {
+    while asked.elapsed() < grace {
         if child.try_wait().is_ok_and(|status| status.is_some()) {
             break;
         }
@@ -254,17 +278,17 @@ fn tail(stream: Option<impl Read + Send + 'static>) -> Tail {
     Tail { kept, ended }
 }
 
-/// Asks the kernel to end this process when its parent dies, even by SIGKILL; `parent` is whom we expect.
+/// Asks the kernel to send this process `signal` when its parent dies, even by SIGKILL; `parent` is whom we expect.
 ///
 /// # Errors
 /// When the parent is gone already.
-pub fn die_with_parent(parent: u32) -> Result<()> {
+pub fn die_with_parent(parent: u32, signal: Signal) -> Result<()> {
     let gone = || Error::Child {
         run: 0,
         ended: "was left alone: the parent process is gone".into(),
     };
     #[cfg(target_os = "linux")]
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|_| gone())?;
+    nix::sys::prctl::set_pdeathsig(signal).map_err(|_| gone())?;
     // Between fork and prctl the parent may have died unnoticed.
     if u32::try_from(nix::unistd::getppid().as_raw()) == Ok(parent) {
         Ok(())
@@ -282,6 +306,7 @@ mod tests {
             argv: vec!["sh".into(), "-c".into(), script.into()],
             environment: vec![],
             input: vec![],
+            grace: GRACE,
         }
     }
 

@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Mode::Strict)]
     mode: Mode,
     /// Set a knob, see `samebits list knobs`; `default` leaves it alone; may be given several times
-    #[arg(long, value_name = "KNOB=VALUE", value_parser = parse_pair)]
+    #[arg(long, value_name = "KNOB=VALUE", value_parser = output::parse_pair)]
     set: Vec<(String, String)>,
     /// How runs are kept apart
     #[arg(long, value_enum, default_value_t = Isolation::Fresh)]
@@ -105,13 +105,6 @@ pub struct Args {
     loss: Option<String>,
     #[command(flatten)]
     output: output::Args,
-}
-
-fn parse_pair(text: &str) -> std::result::Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("KNOB=VALUE expected, for example cudnn.benchmark=true")?;
-    Ok((name.into(), value.into()))
 }
 
 pub fn run(args: &Args) -> Result<u8> {

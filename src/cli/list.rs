@@ -74,6 +74,7 @@ fn as_text(wanted: &dyn Fn(Topic) -> bool) -> String {
         for knob in KNOBS {
             let moment = match knob.moment {
                 Moment::Launch => "environment",
+                Moment::Program => "of programs",
                 Moment::AnyTime => "libtorch",
             };
             let _ = writeln!(out, "  {:28} {moment:11}  {}", knob.name, knob.reason);

@@ -56,6 +56,14 @@ fn parse_output(text: &str) -> std::result::Result<(Format, PathBuf), String> {
     Ok((Format::from_str(format, false)?, path.into()))
 }
 
+/// Reads the value of `--set`.
+pub fn parse_pair(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("KNOB=VALUE expected, for example cudnn.benchmark=true")?;
+    Ok((name.into(), value.into()))
+}
+
 /// A file opened for a report.
 enum Target {
     /// Renamed into its place when it is whole.

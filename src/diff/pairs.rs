@@ -12,7 +12,10 @@ use crate::rules::asked;
 use crate::tolerance::Tolerance;
 
 /// Compares two tensors of one name.
-pub(super) fn pair(
+///
+/// # Errors
+/// When one cannot be read, or the tolerance does not fit its dtype.
+pub fn pair(
     key: &str,
     ours: &Item,
     theirs: &Item,

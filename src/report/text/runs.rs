@@ -29,7 +29,9 @@ pub(super) fn runs(out: &mut String, report: &Report) {
             ),
         );
     }
-    if let Some(Run { metrics, .. }) = report.runs.first() {
+    if let Some(Run { metrics, .. }) = report.runs.first()
+        && !metrics.is_empty()
+    {
         let text: Vec<_> = metrics
             .iter()
             .map(|(name, value)| format!("{name} {value:.4}"))
@@ -176,7 +178,7 @@ pub(super) fn settings(out: &mut String, report: &Report) {
     if asked.is_empty() {
         return;
     }
-    line(out, "", "knobs, as read back:");
+    line(out, "", "knobs in force:");
     let mut row = String::from(" ");
     for setting in asked {
         if row.len() + setting.len() > 100 {

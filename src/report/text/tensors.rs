@@ -77,7 +77,8 @@ fn one(out: &mut String, tensor: &TensorReport) {
         ),
     };
     line(out, "tensor", &text);
-    if let Some(detail) = &tensor.detail {
+    // Differences between bytes of a text are no numbers for people; where it parts was said.
+    if let Some(detail) = tensor.detail.as_ref().filter(|_| tensor.text.is_none()) {
         elements(out, tensor, detail);
     }
 }

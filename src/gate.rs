@@ -1,0 +1,281 @@
+//! [`gate`]: run any command several times in fresh processes, compare what it wrote. The story of the command, top to bottom.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::diff::{self, Found};
+use crate::error::{Error, Failure, Result};
+use crate::knob;
+use crate::report::{Report, Run};
+use crate::verdict::Verdict;
+
+mod artifacts;
+mod content;
+mod execute;
+mod hook;
+mod masks;
+mod options;
+mod reference;
+mod settle;
+mod step;
+mod workdir;
+
+pub use options::{Options, Runs, Workdir, World};
+
+use execute::{Runner, Wrote};
+use masks::Metric;
+
+/// Runs the command and compares. Failures become the verdict `inconclusive`.
+#[must_use]
+pub fn gate(options: &Options, world: &mut World<'_>) -> Report {
+    judge(options, world).unwrap_or_else(|error| {
+        let mut report = Report::inconclusive("gate", &error.to_failure(), options.seed);
+        report.program = Some(settle::program(options));
+        report
+    })
+}
+
+fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
+    let planned = options.runs.count()?;
+    if planned < 2 && options.reference.is_none() && options.record.is_none() {
+        return Err(Error::Usage(format!(
+            "{planned} runs: one alone has nothing to be compared with; give --runs 2 or more, or --reference FILE"
+        )));
+    }
+    let metrics = options
+        .metrics
+        .iter()
+        .map(|text| Metric::new(text))
+        .collect::<Result<Vec<_>>>()?;
+    let plan = knob::plan_program(options.mode, options.threads, &options.knobs, |name| {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    })?;
+    let earlier = options
+        .reference
+        .as_deref()
+        .map(reference::load)
+        .transpose()?;
+    let base = Base::new(options.keep.as_deref())?;
+    let mut runner = Runner::new(options, &plan, &metrics, &base.path)?;
+    let mut series = Series {
+        began: Instant::now(),
+        total: options.total_timeout,
+        planned,
+        runs: Vec::new(),
+        first: None,
+        last: None,
+    };
+    let wrote = runner.run(0, series.left()?, world)?;
+    series.runs.push((Verdict::Identical, None));
+    let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
+    if let Some(why) = nothing(options, &wrote, &runner)? {
+        settle::inconclusive(&mut report, why, options);
+    } else {
+        series.candidates(options, &mut runner, world)?;
+        report.controls = vec![
+            content::itself(&runner.files(0), &options.rules),
+            content::one_bit(&runner.files(0), &options.rules, &base.path.join("control"))?,
+        ];
+        settle::settle(&mut report, &series, options, &runner)?;
+        reference::apply(&mut report, earlier.as_ref(), options, &runner)?;
+    }
+    settle::describe(&mut report, &series, options, &plan, &runner, &wrote);
+    runner.put_back()?;
+    drop(runner);
+    base.finish(&mut report, options)?;
+    Ok(report)
+}
+
+/// Why there is nothing to compare after the first run, if so.
+fn nothing(options: &Options, wrote: &Wrote, runner: &Runner<'_>) -> Result<Option<Failure>> {
+    let failure = |code: &str, message: String, hint: &str| {
+        Some(Failure {
+            code: code.into(),
+            message,
+            hint: hint.into(),
+            op: None,
+        })
+    };
+    for pattern in &options.artifacts {
+        let taken = &wrote.gathered.taken;
+        if !taken.iter().any(|name| artifacts::means(pattern, name)) {
+            let others: Vec<&str> = taken
+                .iter()
+                .chain(&wrote.gathered.left)
+                .map(String::as_str)
+                .take(5)
+                .collect();
+            let wrote = if others.is_empty() {
+                "it wrote no file at all".into()
+            } else {
+                format!("it wrote, for example, {}", others.join(", "))
+            };
+            return Ok(failure(
+                "no-artifact",
+                format!("the command wrote nothing that matches --artifact {pattern}: {wrote}"),
+                "a file that was there before and was not written to is no artifact; let the command write below {out}, or mend the pattern",
+            ));
+        }
+    }
+    if wrote.compared == 0 {
+        return Ok(failure(
+            "no-artifact",
+            "the command wrote no file and printed nothing: there is nothing to compare".into(),
+            "let it write its result, for example below {out}, or print it",
+        ));
+    }
+    Ok(content::vacuous(&runner.files(0), &options.rules)?
+        .and_then(|why| {
+            failure(
+                "vacuous",
+                format!("agreement would prove nothing: {why}"),
+                "let the command write something that depends on its computation: a checkpoint, a loss for each step",
+            )
+        }))
+}
+
+/// The runs so far.
+struct Series {
+    began: Instant,
+    total: Option<Duration>,
+    planned: usize,
+    /// Verdict and what was found, for each; the first is the reference.
+    runs: Vec<(Verdict, Option<String>)>,
+    /// The first candidate that diverged, and its number.
+    first: Option<(usize, Found)>,
+    /// The last candidate that did not.
+    last: Option<Found>,
+}
+
+impl Series {
+    /// Time left for all runs.
+    fn left(&self) -> Result<Option<Duration>> {
+        let Some(total) = self.total else {
+            return Ok(None);
+        };
+        match total.checked_sub(self.began.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(Some(left)),
+            _ => Err(Error::Timeout {
+                run: self.runs.len(),
+                limit: format!("{} for all runs", humantime::format_duration(total)),
+            }),
+        }
+    }
+
+    /// Runs and compares one candidate after another.
+    fn candidates(
+        &mut self,
+        options: &Options,
+        runner: &mut Runner<'_>,
+        world: &mut World<'_>,
+    ) -> Result<()> {
+        for run in 1..self.planned {
+            let wrote = runner.run(run, self.left()?, world)?;
+            let mut found = diff::compare(&runner.files(0), &runner.files(run), &options.rules)?;
+            found.notes.extend(wrote.notes);
+            let (verdict, code, _) = diff::judge(&found);
+            if code == "nothing-matched" {
+                let (_, _, reason) = diff::judge(&found);
+                return Err(Error::Usage(reason));
+            }
+            let diverged = verdict == Verdict::Diverged;
+            let digest = diverged
+                .then(|| content::digest(&runner.files(run), &options.rules))
+                .transpose()?;
+            self.runs
+                .push((verdict, digest.map(|digest| digest.to_string())));
+            if diverged {
+                self.first.get_or_insert((run, found));
+                if matches!(options.runs, Runs::Planned { .. }) {
+                    break;
+                }
+            } else {
+                self.last = Some(found);
+                runner.forget(run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs as the report lists them.
+    fn listed(&self, reference: &str) -> Vec<Run> {
+        let runs = self.runs.iter().enumerate();
+        runs.map(|(run, (verdict, digest))| Run {
+            run,
+            result: if run == 0 {
+                "reference"
+            } else {
+                verdict.name()
+            }
+            .into(),
+            digest: digest.clone().unwrap_or_else(|| reference.into()),
+            metrics: std::collections::BTreeMap::new(),
+        })
+        .collect()
+    }
+}
+
+/// The folder of one gate.
+struct Base {
+    path: PathBuf,
+    /// Removes the folder when the verdict is there.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Base {
+    fn new(keep: Option<&Path>) -> Result<Self> {
+        let Some(folder) = keep else {
+            let parent = std::env::temp_dir();
+            let temporary = tempfile::Builder::new()
+                .prefix("samebits-gate-")
+                .tempdir()
+                .map_err(|e| Error::io("create a folder in", &parent, e))?;
+            let path = temporary
+                .path()
+                .canonicalize()
+                .map_err(|e| Error::io("find", temporary.path(), e))?;
+            return Ok(Self {
+                path,
+                temporary: Some(temporary),
+            });
+        };
+        fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        let path = folder
+            .canonicalize()
+            .map_err(|e| Error::io("find", folder, e))?;
+        let mut entries = fs::read_dir(&path).map_err(|e| Error::io("read", &path, e))?;
+        if entries.next().is_some() {
+            return Err(Error::Usage(format!(
+                "--keep {}: the folder is not empty, and nothing is ever overwritten",
+                folder.display()
+            )));
+        }
+        Ok(Self {
+            path,
+            temporary: None,
+        })
+    }
+
+    /// Says in the report where everything is.
+    fn finish(self, report: &mut Report, options: &Options) -> Result<()> {
+        if let Some(temporary) = self.temporary {
+            if report.verdict != Verdict::Identical && report.verdict != Verdict::Close {
+                report.next.push(
+                    "`--keep DIR` keeps what the runs wrote and a script that repeats one by hand"
+                        .into(),
+                );
+            }
+            return temporary
+                .close()
+                .map_err(|e| Error::io("remove", &self.path, e));
+        }
+        if let Some(program) = &mut report.program {
+            program.kept = options
+                .keep
+                .as_ref()
+                .map(|folder| folder.display().to_string());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,416 @@
+//! One run of the command: a fresh working folder at the same path each time, the pinned environment, and what it wrote.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::artifacts::{self, Gathered, OUT, Places};
+use super::hook::{Hook, Reached};
+use super::masks::{self, Metric, mask};
+use super::options::{Options, Workdir, World};
+use super::workdir::{Snapshot, Source};
+use crate::error::{Error, Result};
+use crate::knob::Plan;
+use crate::process::supervise::{self, Order, Outcome};
+
+/// The variable that names a run's output folder.
+const OUT_VARIABLE: &str = "SAMEBITS_OUT";
+/// Of what a failed command said, this much is shown.
+const LAST_WORDS: usize = 2000;
+/// Of what a command printed, this much is looked at.
+const LONGEST_OUTPUT: u64 = 64 << 20;
+
+/// What a run wrote.
+#[derive(Debug)]
+pub(super) struct Wrote {
+    pub(super) gathered: Gathered,
+    /// Files that are compared, what it printed included.
+    pub(super) compared: usize,
+    pub(super) notes: Vec<String>,
+    pub(super) reached: Reached,
+}
+
+/// What all runs share.
+pub(super) struct Runner<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    metrics: &'a [Metric],
+    base: &'a Path,
+    source: Option<Source>,
+    current: PathBuf,
+    hook: Hook,
+    /// Whether the standard output is compared because the first run wrote nothing else.
+    pub(super) printed_only: bool,
+}
+
+impl<'a> Runner<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        plan: &'a Plan,
+        metrics: &'a [Metric],
+        base: &'a Path,
+    ) -> Result<Self> {
+        let current = std::env::current_dir().map_err(|e| Error::io("find", Path::new("."), e))?;
+        if options.workdir == Workdir::Copy && base.starts_with(&current) {
+            return Err(Error::Usage(
+                "the folder of --keep (or TMPDIR) is inside the working folder, and would be copied with it; choose another".into(),
+            ));
+        }
+        let source = match options.workdir {
+            Workdir::Copy => Some(Source::find(&current, &options.links)?),
+            Workdir::Inplace => None,
+        };
+        Ok(Self {
+            options,
+            plan,
+            metrics,
+            base,
+            source,
+            current,
+            hook: Hook::new(base)?,
+            printed_only: false,
+        })
+    }
+
+    /// The files that are compared of one run.
+    pub(super) fn files(&self, run: usize) -> PathBuf {
+        self.folder(run).join("files")
+    }
+
+    fn folder(&self, run: usize) -> PathBuf {
+        self.base.join(format!("run-{run}"))
+    }
+
+    /// Lines for a shell that repeat one run by hand.
+    pub(super) fn script(&self) -> Vec<String> {
+        let mut lines = vec![format!("cd {}", quoted(self.current.as_os_str()))];
+        for request in &self.plan.launch {
+            lines.push(format!(
+                "export {}={}",
+                request.name,
+                quoted(OsStr::new(&request.value))
+            ));
+        }
+        lines.push(format!("export {OUT_VARIABLE}=$(mktemp -d)"));
+        let words: Vec<String> = self
+            .options
+            .command
+            .iter()
+            .map(|word| {
+                let text = quoted(word);
+                text.replace(OUT, &format!("'\"${OUT_VARIABLE}\"'"))
+            })
+            .collect();
+        lines.push(words.join(" "));
+        lines
+    }
+
+    /// Runs the command once.
+    pub(super) fn run(
+        &mut self,
+        run: usize,
+        left: Option<Duration>,
+        world: &mut World<'_>,
+    ) -> Result<Wrote> {
+        let folder = self.folder(run);
+        // The same paths in every run: programs like to write them down.
+        let (top, out) = (self.base.join("work"), self.base.join("out"));
+        for path in [&folder, &out] {
+            fs::create_dir_all(path).map_err(|e| Error::io("create", path, e))?;
+        }
+        let work = match &self.source {
+            Some(source) => source.copy(&top)?,
+            None => self.current.clone(),
+        };
+        let before = Snapshot::of(&work)?;
+        let reached = self.execute(run, &work, &out, left, world)?;
+        let files = self.files(run);
+        fs::create_dir_all(&files).map_err(|e| Error::io("create", &files, e))?;
+        let places = Places {
+            work: &work,
+            out: &out,
+            // In a copy they go with it.
+            aside: self.source.is_none().then(|| folder.join("aside")),
+        };
+        let gathered = artifacts::gather(&places, &before, &self.options.artifacts, &files)?;
+        let mut wrote = Wrote {
+            compared: gathered.taken.len(),
+            gathered,
+            notes: Vec::new(),
+            reached,
+        };
+        self.printed(run, &mut wrote)?;
+        if self.source.is_none() && !wrote.gathered.changed.is_empty() {
+            wrote.notes.push(format!(
+                "the command changed files in place ({}): the next run began with the changed ones",
+                wrote.gathered.changed.join(", ")
+            ));
+        }
+        for path in [&top, &out] {
+            if path.exists() {
+                fs::remove_dir_all(path).map_err(|e| Error::io("clear", path, e))?;
+            }
+        }
+        self.keep_script(&folder)?;
+        Ok(wrote)
+    }
+
+    /// Runs the command under a supervisor; its failure is an error.
+    fn execute(
+        &self,
+        run: usize,
+        work: &Path,
+        out: &Path,
+        left: Option<Duration>,
+        world: &mut World<'_>,
+    ) -> Result<Reached> {
+        let folder = self.folder(run);
+        let mut environment: Vec<(String, Option<OsString>)> = self
+            .plan
+            .launch
+            .iter()
+            .map(|request| (request.name.clone(), Some(OsString::from(&request.value))))
+            .collect();
+        environment.extend(
+            self.hook
+                .environment(&self.plan.switches, self.options.seed)?,
+        );
+        environment.push((OUT_VARIABLE.into(), Some(out.into())));
+        let order = Order {
+            parent: std::process::id(),
+            argv: self
+                .options
+                .command
+                .iter()
+                .map(|word| with_out(word, out))
+                .collect(),
+            directory: work.to_path_buf(),
+            environment,
+            stdout: folder.join("stdout"),
+            stderr: folder.join("stderr"),
+        };
+        let limit = match (self.options.timeout, left) {
+            (Some(one), Some(all)) => Some(one.min(all)),
+            (one, all) => one.or(all),
+        };
+        let began = Instant::now();
+        let outcome = supervise::run(run, &world.program, &order, limit, &world.signals)?;
+        (world.progress)(&format!(
+            "gate: run {run} ended after {}",
+            humantime::format_duration(Duration::from_millis(
+                u64::try_from(began.elapsed().as_millis()).unwrap_or(0)
+            ))
+        ));
+        if outcome.code != Some(0) {
+            return Err(self.failed(run, &outcome, &folder));
+        }
+        let reached = self.hook.reached(&self.plan.switches);
+        if outcome.leaked > 0 {
+            (world.progress)(&format!(
+                "gate: run {run} left {} processes behind; they were ended",
+                outcome.leaked
+            ));
+        }
+        Ok(reached)
+    }
+
+    fn failed(&self, run: usize, outcome: &Outcome, folder: &Path) -> Error {
+        let how = match (outcome.code, outcome.signal) {
+            (Some(code), _) => format!("ended with exit code {code}"),
+            (None, signal) => format!("was ended by signal {}", signal.unwrap_or(0)),
+        };
+        let said = [folder.join("stderr"), folder.join("stdout")]
+            .iter()
+            .map(|path| last_words(path))
+            .find(|text| !text.is_empty());
+        let said = said.map_or(String::new(), |text| format!("; its last words: {text}"));
+        let hint = match &self.source {
+            Some(source) if !source.ignored.is_empty() => format!(
+                " (its copy of the working folder has no files that git ignores: {}; --link PATH leads to one, --workdir inplace to all)",
+                source
+                    .ignored
+                    .iter()
+                    .take(5)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+            _ => String::new(),
+        };
+        Error::Child {
+            run,
+            ended: format!("{how}{said}{hint}"),
+        }
+    }
+
+    /// What a run printed, as files to compare, as far as that was asked for.
+    fn printed(&mut self, run: usize, wrote: &mut Wrote) -> Result<()> {
+        let folder = self.folder(run);
+        let files = self.files(run);
+        let stdout = text(&folder.join("stdout"))?;
+        let mut put = |name: &str, text: &str| {
+            wrote.compared += 1;
+            let path = files.join(name);
+            fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
+        };
+        if !self.metrics.is_empty() {
+            put("{metrics}.json", &masks::gather(self.metrics, &stdout)?)?;
+        }
+        if run == 0 {
+            let nothing_else = wrote.gathered.taken.is_empty() && self.metrics.is_empty();
+            self.printed_only =
+                nothing_else && self.options.artifacts.is_empty() && !stdout.trim().is_empty();
+        }
+        let mut used = Vec::new();
+        if self.options.stdout || self.printed_only {
+            let masked = mask(&stdout);
+            put("{stdout}", &masked.text)?;
+            used.push(("standard output", masked.used));
+        }
+        if self.options.stderr {
+            let masked = mask(&text(&folder.join("stderr"))?);
+            put("{stderr}", &masked.text)?;
+            used.push(("standard error", masked.used));
+        }
+        for (name, used) in used {
+            let list: Vec<String> = used
+                .iter()
+                .map(|(mask, count)| format!("{count} × {mask}"))
+                .collect();
+            if !list.is_empty() && run == 0 {
+                wrote
+                    .notes
+                    .push(format!("masked in the {name}: {}", list.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_script(&self, folder: &Path) -> Result<()> {
+        let path = folder.join("repeat.sh");
+        let text = format!("#!/bin/sh\nset -eu\n{}\n", self.script().join("\n"));
+        fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
+    }
+
+    /// In place, the first run's files belong where the command put them.
+    pub(super) fn put_back(&self) -> Result<()> {
+        if self.source.is_some() {
+            return Ok(());
+        }
+        for part in ["files", "aside"] {
+            let moved = self.options.keep.is_none();
+            artifacts::put_back(&self.folder(0).join(part), &self.current, moved)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of a run that agreed, unless they are to be kept: hundreds of checkpoints fill a disk.
+    pub(super) fn forget(&self, run: usize) -> Result<()> {
+        let files = self.files(run);
+        if self.options.keep.is_some() || !files.exists() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&files).map_err(|e| Error::io("clear", &files, e))
+    }
+}
+
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        // Early ends come here too; there is nobody left to tell of another failure.
+        let _ = self.put_back();
+    }
+}
+
+/// A word of the command with the output folder's path in it.
+fn with_out(word: &OsStr, out: &Path) -> OsString {
+    let (bytes, mark) = (word.as_bytes(), OUT.as_bytes());
+    let mut made = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(mark.len()).position(|part| part == mark) {
+        made.extend_from_slice(&rest[..at]);
+        made.extend_from_slice(out.as_os_str().as_bytes());
+        rest = &rest[at + mark.len()..];
+    }
+    made.extend_from_slice(rest);
+    OsString::from_vec(made)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    let mut quoted = String::from("'");
+    for c in text.chars() {
+        if c == '\'' {
+            quoted.push_str("'\\''");
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(quoted, "{c}");
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+fn text(path: &Path) -> Result<String> {
+    let length = fs::metadata(path)
+        .map_err(|e| Error::io("read", path, e))?
+        .len();
+    if length > LONGEST_OUTPUT {
+        return Err(Error::input(
+            path,
+            format!("the command printed {length} bytes, too much to compare"),
+        ));
+    }
+    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of a file, in one line.
+fn last_words(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let tail = &bytes[bytes.len().saturating_sub(LAST_WORDS)..];
+    let text = String::from_utf8_lossy(tail);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(10)..].join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_folder_is_put_into_the_command_wherever_it_is_named() {
+        let out = Path::new("/o");
+        for (word, expected) in [
+            ("{out}", "/o"),
+            ("--dir={out}/a:{out}", "--dir=/o/a:/o"),
+            ("{ou}", "{ou}"),
+            ("", ""),
+        ] {
+            assert_eq!(with_out(OsStr::new(word), out), OsStr::new(expected));
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, expected) in [
+            ("a-b", "a-b"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$x", "'$x'"),
+        ] {
+            assert_eq!(quoted(OsStr::new(word)), expected);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The last word on a gate: controls outrank agreement; then the reason, the claim and the advice.
+
+use super::execute::{Runner, Wrote};
+use super::options::{Options, Runs, Workdir};
+use super::{Series, content, step};
+use crate::diff;
+use crate::error::{Failure, Result};
+use crate::fingerprint::Fingerprint;
+use crate::knob::{Origin, Plan, Setting};
+use crate::report::{Program, Report, text};
+use crate::verdict::Verdict;
+
+/// Words in names of values that no two runs share, and that a person may have forgotten.
+const CLOCKS: &[&str] = &[
+    "time", "date", "stamp", "elapsed", "duration", "seconds", "host", "pid", "uuid", "run_id",
+];
+
+/// What was run, for the report.
+pub(super) fn program(options: &Options) -> Program {
+    Program {
+        command: options
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        mode: options.mode.map_or("own", |mode| mode.name()).into(),
+        workdir: options.workdir.name().into(),
+        artifacts: options.artifacts.clone(),
+        kept: None,
+        repeat: Vec::new(),
+    }
+}
+
+/// Nothing could be judged, and why.
+pub(super) fn inconclusive(report: &mut Report, why: Failure, options: &Options) {
+    report.set_verdict(Verdict::Inconclusive, &why.code, why.message);
+    report.next.push(why.hint);
+    if options.workdir == Workdir::Copy && why.code == "no-artifact" {
+        report.next.push("paths outside the working folder are not watched: let the command write to $SAMEBITS_OUT".into());
+    }
+    report.claim = "nothing: the question stays open".into();
+}
+
+/// The verdict on all runs.
+pub(super) fn settle(
+    report: &mut Report,
+    series: &Series,
+    options: &Options,
+    runner: &Runner<'_>,
+) -> Result<()> {
+    let done = series.runs.len();
+    let failed: Vec<&str> = report
+        .controls
+        .iter()
+        .filter(|one| !one.passed)
+        .map(|one| one.name.as_str())
+        .collect();
+    if !failed.is_empty() {
+        let reason = format!(
+            "the alarm cannot be trusted: control {} failed",
+            failed.join(", ")
+        );
+        report.set_verdict(Verdict::Inconclusive, "control-failed", reason);
+        report
+            .next
+            .push("`--format json` shows what each control expected and observed".into());
+    } else if let Some((run, found)) = &series.first {
+        let first = step::first(found, *run);
+        let place = first
+            .as_ref()
+            .map_or(String::new(), |first| format!(": {}", first.place()));
+        let reason = format!(
+            "run {run} differs from run 0 in {} of {} tensors{place}",
+            text::thousands(found.differing() as u64),
+            text::thousands(found.tensors.len() as u64)
+        );
+        report.set_verdict(Verdict::Diverged, "diverged", reason);
+        report.first_divergence = first;
+        advise(report, found, options);
+    } else {
+        let worst = series
+            .runs
+            .iter()
+            .map(|run| run.0)
+            .max()
+            .unwrap_or(Verdict::Inconclusive);
+        let count = series.last.as_ref().map_or(0, |found| found.tensors.len()) as u64;
+        let agreed = if worst == Verdict::Close {
+            "within the tolerance"
+        } else {
+            "bit for bit"
+        };
+        let reason = if done > 1 {
+            format!(
+                "{done} runs agreed {agreed} on {} tensors",
+                text::thousands(count)
+            )
+        } else {
+            "the command ran once".into()
+        };
+        report.set_verdict(worst, worst.name(), reason);
+    }
+    report.claim = claim(report, done);
+    let digest = content::digest(&runner.files(0), &options.rules)?;
+    report.runs = series.listed(&digest.to_string());
+    let mut digests: Vec<&str> = report.runs.iter().map(|run| run.digest.as_str()).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    // Runs that are close differ too, but were not digested one by one.
+    let close = series.runs.iter().any(|run| run.0 == Verdict::Close);
+    report.distinct_results = (!close).then_some(digests.len());
+    Ok(())
+}
+
+fn claim(report: &Report, runs: usize) -> String {
+    match report.verdict {
+        Verdict::Identical | Verdict::Close if runs > 1 => {
+            // All n runs agree although a share r diverges: (1 − r)^n; at 95 % confidence r is below 1 − 0.05^(1/n).
+            #[expect(clippy::cast_precision_loss, reason = "a count of runs")]
+            let share = 1.0 - 0.05f64.powf(1.0 / runs as f64);
+            let bound = if share < 0.5 {
+                format!("1 in {:.0}", (1.0 / share).floor())
+            } else {
+                format!("{:.0} in 100", (100.0 * share).ceil())
+            };
+            format!(
+                "no divergence in {runs} runs: at 95 % confidence fewer than {bound} runs diverge, on this stack under these \
+                 settings; nothing about others"
+            )
+        }
+        Verdict::Identical | Verdict::Close => {
+            "this one result; nothing about whether it comes again".into()
+        }
+        Verdict::Diverged => "these runs did not agree; one divergence is enough to know it".into(),
+        Verdict::Inconclusive => "nothing: the question stays open".into(),
+    }
+}
+
+fn advise(report: &mut Report, found: &diff::Found, options: &Options) {
+    let names: Vec<&str> = found
+        .tensors
+        .iter()
+        .filter(|one| !one.agrees())
+        .map(|one| one.key.as_str())
+        .collect();
+    let clock = |name: &&&str| {
+        let last = name
+            .rsplit(['.', ':', '/'])
+            .next()
+            .unwrap_or(name)
+            .to_lowercase();
+        CLOCKS.iter().any(|word| last.contains(word))
+    };
+    let clocks: Vec<&&str> = names.iter().filter(clock).take(3).collect();
+    if !clocks.is_empty() {
+        let flags: Vec<String> = clocks
+            .iter()
+            .map(|name| format!("--ignore '{name}'"))
+            .collect();
+        report.next.push(format!(
+            "if these hold times or identities and not results: {}",
+            flags.join(" ")
+        ));
+    }
+    if clocks.len() < names.len() {
+        let advice = match (options.seed, options.mode) {
+            (None, None) => {
+                "`--seed 0` tells a missing seed from a nondeterministic op, and `--mode strict` names such an op or cures it (Python programs with torch)"
+            }
+            (Some(_), None) => "`--mode strict` names a nondeterministic op or cures it",
+            (None, Some(_)) => "`--seed 0` tells whether a seed is missing",
+            (Some(_), Some(_)) => {
+                "`--threads 1` tells whether sums depend on how threads share them"
+            }
+        };
+        report.next.push(advice.into());
+    }
+}
+
+/// Everything else that a report says.
+pub(super) fn describe(
+    report: &mut Report,
+    series: &Series,
+    options: &Options,
+    plan: &Plan,
+    runner: &Runner<'_>,
+    wrote: &Wrote,
+) {
+    let mut described = program(options);
+    described.repeat = runner.script();
+    report.program = Some(described);
+    report.compared.runs = series.runs.len() as u64;
+    report.settings = plan
+        .launch
+        .iter()
+        .map(|request| Setting {
+            name: request.name.clone(),
+            requested: Some(request.value.clone()),
+            in_force: Some(request.value.clone()),
+            origin: Some(request.origin),
+        })
+        .chain(wrote.reached.settings.iter().cloned())
+        .collect();
+    report.fingerprint = Some(Fingerprint::collect());
+    notes(report, options, plan, runner, wrote);
+    let shown = series
+        .first
+        .as_ref()
+        .map(|(_, found)| found)
+        .or(series.last.as_ref());
+    if let Some(found) = shown {
+        report.compared.entries = found.tensors.len() as u64;
+        report.compared.bytes = found.bytes;
+        report.mismatch_count = found.differing();
+        report.notes.extend(found.notes.iter().cloned());
+        report.exceptions.clone_from(&found.exceptions);
+        report.contents = Some(diff::contents(found));
+    }
+    if let Runs::Planned { .. } = options.runs {
+        report.notes.push(format!(
+            "{} of {} planned runs were made",
+            series.runs.len(),
+            series.planned
+        ));
+    }
+}
+
+fn notes(report: &mut Report, options: &Options, plan: &Plan, runner: &Runner<'_>, wrote: &Wrote) {
+    let asked = options.mode.is_some() || options.seed.is_some();
+    let reached = &wrote.reached;
+    if asked && reached.processes == 0 {
+        report.notes.push(
+            "--mode and --seed did not reach the program: no Python process in it imported torch"
+                .into(),
+        );
+    } else if reached.processes > 0 {
+        report.notes.push(format!(
+            "torch {} in {} Python processes, read back at the end",
+            reached.versions.join(" and "),
+            reached.processes
+        ));
+    }
+    for missed in &reached.missed {
+        report.notes.push(missed.clone());
+    }
+    let kept: Vec<&str> = plan
+        .launch
+        .iter()
+        .filter(|request| request.origin == Origin::Environment)
+        .map(|request| request.name.as_str())
+        .collect();
+    if !kept.is_empty() {
+        report.notes.push(format!(
+            "kept as found in the environment: {}",
+            kept.join(", ")
+        ));
+    }
+    if runner.printed_only {
+        report
+            .notes
+            .push("the command wrote no file: what it printed was compared".into());
+    }
+    if !wrote.gathered.left.is_empty() {
+        let some: Vec<&str> = wrote
+            .gathered
+            .left
+            .iter()
+            .take(3)
+            .map(String::as_str)
+            .collect();
+        report.notes.push(format!(
+            "written but not compared: {} files ({})",
+            wrote.gathered.left.len(),
+            some.join(", ")
+        ));
+    }
+    report.notes.extend(wrote.notes.iter().cloned());
+}

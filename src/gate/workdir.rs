@@ -1,0 +1,273 @@
+//! The working folder: what belongs to it, fresh copies of it, and what a run created or changed in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::process;
+
+/// More than this is not copied for each run without being told to, outside a git repository.
+const MOST_BYTES: u64 = 2 << 30;
+/// Likewise.
+const MOST_FILES: usize = 100_000;
+
+/// A working folder and what copies of it hold.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The top folder: that of the repository where there is one.
+    root: PathBuf,
+    /// The working folder, seen from there.
+    below: PathBuf,
+    /// Files and links, seen from the top folder.
+    files: BTreeMap<PathBuf, Stamp>,
+    /// What copies only link to.
+    linked: Vec<PathBuf>,
+    /// Files that git ignores and that copies therefore lack, for a hint.
+    pub(super) ignored: Vec<String>,
+}
+
+/// By what a change of a file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    length: u64,
+    modified: (i64, i64),
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+impl Source {
+    /// Everything in `folder`, or in a git repository all that git tracks or would add.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is too large to be copied for each run.
+    pub(super) fn find(folder: &Path, links: &[PathBuf]) -> Result<Self> {
+        let folder = folder
+            .canonicalize()
+            .map_err(|e| Error::io("find", folder, e))?;
+        let linked = links
+            .iter()
+            .map(|link| inside(&folder, link))
+            .collect::<Result<Vec<_>>>()?;
+        let mut source = match git(&folder, &["rev-parse", "--show-toplevel"]) {
+            Some(top) => Self::of_repository(&folder, Path::new(top.trim_end_matches('\n')))?,
+            None => Self::of_folder(&folder)?,
+        };
+        // Links are given relative to the working folder.
+        source
+            .linked
+            .extend(linked.iter().map(|link| source.below.join(link)));
+        let linked = source.linked.clone();
+        source
+            .files
+            .retain(|file, _| !linked.iter().any(|link| file.starts_with(link)));
+        Ok(source)
+    }
+
+    fn of_repository(folder: &Path, top: &Path) -> Result<Self> {
+        let list = |arguments: &[&str]| -> Result<Vec<String>> {
+            let text = git(top, arguments).ok_or_else(|| {
+                Error::input(top, "git cannot list its files; try --workdir inplace")
+            })?;
+            Ok(text
+                .split('\0')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect())
+        };
+        let mut files = BTreeMap::new();
+        for name in list(&[
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])? {
+            // One that is tracked but deleted is not there to be copied; a submodule is a folder.
+            let path = top.join(&name);
+            if path.is_dir() && !path.is_symlink() {
+                gather(top, &path, &mut files)?;
+            } else if let Some(stamp) = Stamp::of(&path) {
+                files.insert(name.into(), stamp);
+            }
+        }
+        let ignored = list(&[
+            "ls-files",
+            "-z",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "--directory",
+        ])?;
+        Ok(Self {
+            root: top.to_path_buf(),
+            below: folder
+                .strip_prefix(top)
+                .unwrap_or(Path::new(""))
+                .to_path_buf(),
+            files,
+            // So that `git rev-parse HEAD` answers in a copy too.
+            linked: vec![".git".into()],
+            ignored,
+        })
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        gather(folder, folder, &mut files)?;
+        let bytes: u64 = files.values().map(|stamp| stamp.length).sum();
+        if bytes > MOST_BYTES {
+            return Err(Error::Usage(format!(
+                "{} holds {} files of {bytes} bytes in all, too much to copy for each run; leave data sets out of the copies with \
+                 --link PATH, or use --workdir inplace",
+                folder.display(),
+                files.len()
+            )));
+        }
+        Ok(Self {
+            root: folder.to_path_buf(),
+            below: PathBuf::new(),
+            files,
+            linked: Vec::new(),
+            ignored: Vec::new(),
+        })
+    }
+
+    /// Makes a copy at `to`, which must not exist, and returns the working folder in it.
+    ///
+    /// # Errors
+    /// When it cannot, or a file changed since the first copy.
+    pub(super) fn copy(&self, to: &Path) -> Result<PathBuf> {
+        let made = to.join(&self.below);
+        create_folders(&made)?;
+        for (file, stamp) in &self.files {
+            let (from, to) = (self.root.join(file), to.join(file));
+            if Stamp::of(&from) != Some(*stamp) {
+                return Err(Error::input(
+                    &from,
+                    "it changed while the gate was running; start again",
+                ));
+            }
+            if let Some(folder) = to.parent() {
+                create_folders(folder)?;
+            }
+            if let Ok(target) = fs::read_link(&from) {
+                symlink(&target, &to).map_err(|e| Error::io("create", &to, e))?;
+                continue;
+            }
+            fs::copy(&from, &to).map_err(|e| Error::io("copy", &from, e))?;
+            // A program may look at dates, and they must be the same in every run.
+            let modified = fs::metadata(&from).and_then(|metadata| metadata.modified());
+            if let Ok(modified) = modified
+                && let Ok(copy) = fs::File::open(&to)
+            {
+                let _ = copy.set_modified(modified);
+            }
+        }
+        for link in &self.linked {
+            let (from, to) = (self.root.join(link), to.join(link));
+            if let Some(folder) = to.parent() {
+                create_folders(folder)?;
+            }
+            // What is not there cannot be linked to; the command will say what it misses.
+            if from.exists() && !to.exists() {
+                symlink(&from, &to).map_err(|e| Error::io("create", &to, e))?;
+            }
+        }
+        Ok(made)
+    }
+}
+
+fn create_folders(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))
+}
+
+fn inside(folder: &Path, link: &Path) -> Result<PathBuf> {
+    let full = folder.join(link);
+    let full = full
+        .canonicalize()
+        .map_err(|e| Error::io("find", &full, e))?;
+    full.strip_prefix(folder)
+        .map(Path::to_path_buf)
+        .map_err(|_| {
+            Error::Usage(format!(
+                "--link {}: it is not below the working folder",
+                link.display()
+            ))
+        })
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let mut argv = vec!["git", "-C", folder.to_str()?];
+    argv.extend(arguments);
+    process::answer(&argv)
+}
+
+/// Every file and link below `folder`, by path from `root`. Links to folders are links here.
+fn gather(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Stamp>) -> Result<()> {
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))? {
+            let entry = entry.map_err(|e| Error::io("read", &folder, e))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|e| Error::io("read", &path, e))?;
+            if kind.is_dir() {
+                folders.push(path);
+            } else if (kind.is_file() || kind.is_symlink())
+                && let (Some(stamp), Ok(name)) = (Stamp::of(&path), path.strip_prefix(root))
+            {
+                files.insert(name.to_path_buf(), stamp);
+            }
+            if files.len() > MOST_FILES {
+                return Err(Error::Usage(format!(
+                    "{} holds more than {MOST_FILES} files; leave data sets out with --link PATH",
+                    root.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in a folder at one moment.
+pub(super) struct Snapshot(BTreeMap<PathBuf, Stamp>);
+
+impl Snapshot {
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(super) fn of(folder: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        gather(folder, folder, &mut files)?;
+        Ok(Self(files))
+    }
+
+    /// What was created since, and what was changed.
+    pub(super) fn since(&self, before: &Self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let mut created = BTreeSet::new();
+        let mut changed = BTreeSet::new();
+        for (name, stamp) in &self.0 {
+            match before.0.get(name) {
+                None => created.insert(name.clone()),
+                Some(old) if old != stamp => changed.insert(name.clone()),
+                Some(_) => false,
+            };
+        }
+        (created, changed)
+    }
+
+    /// Everything in it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.keys()
+    }
+}

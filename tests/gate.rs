@@ -1,0 +1,597 @@
+//! `samebits gate` with programs of a few lines of shell: what must be caught stands beside what must pass, and whatever goes
+//! wrong leaves no process behind and nothing green.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+fn command(folder: &Path, flags: &[&str], script: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samebits"));
+    command
+        .current_dir(folder)
+        .args(["gate", "--format", "json"])
+        .args(flags)
+        .args(["--", "sh", "-c", script]);
+    for (name, _) in std::env::vars() {
+        // What the machine that runs the tests happens to set is not the matter of most of them.
+        if name.starts_with("SAMEBITS") || samebits::knob::Knob::find(&name).is_some() {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn report(mut command: Command) -> (i32, Value) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    });
+    let code = output.status.code().unwrap();
+    assert_eq!(report["exit_code"], code, "{report}");
+    (code, report)
+}
+
+fn gate(flags: &[&str], script: &str) -> (i32, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    report(command(folder.path(), flags, script))
+}
+
+fn word(report: &Value, key: &str) -> String {
+    report[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// Counts calls in a file outside the working folder, so that runs can differ.
+fn counter(folder: &Path) -> String {
+    let path = folder.join("count");
+    format!(
+        "n=$(cat {0} 2>/dev/null || echo 0); echo $((n+1)) > {0}",
+        path.display()
+    )
+}
+
+#[test]
+fn a_program_that_repeats_itself_passes_and_one_that_does_not_is_caught() {
+    for script in [
+        "seq 9 > a.txt; mkdir sub; echo 1.5 > sub/b.csv",
+        "seq 9 > $SAMEBITS_OUT/a.txt",
+        "seq 9",
+        "pwd > where.txt; echo $SAMEBITS_OUT >> where.txt; seq 3 >> where.txt",
+        "test ! -e left-over && seq 9 > left-over",
+    ] {
+        let (code, report) = gate(&[], script);
+        assert_eq!(
+            (code, word(&report, "verdict")),
+            (0, "identical".into()),
+            "{script}: {report}"
+        );
+        assert_eq!(report["compared"]["runs"], 2);
+        let controls = report["controls"].as_array().unwrap();
+        assert!(
+            controls.len() == 2 && controls.iter().all(|one| one["passed"] == true),
+            "{report}"
+        );
+    }
+    let (code, report) = gate(&[], "seq 9 > a.txt; date +%N > b.txt");
+    assert_eq!((code, word(&report, "verdict")), (1, "diverged".into()));
+    assert_eq!(report["first_divergence"]["name"], "b.txt:bytes");
+    assert_eq!(report["distinct_results"], 2);
+    let (code, _) = gate(&["--artifact", "a.txt"], "seq 9 > a.txt; date +%N > b.txt");
+    assert_eq!(code, 0);
+    let (code, _) = gate(&["--ignore", "b.txt"], "seq 9 > a.txt; date +%N > b.txt");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn where_nothing_was_compared_nothing_is_green() {
+    for (flags, script, code) in [
+        (&[][..], "true", "no-artifact"),
+        (&["--artifact", "*.pt"], "seq 9 > a.txt", "no-artifact"),
+        (
+            &["--artifact", "a.txt", "--artifact", "*.pt"],
+            "seq 9 > a.txt",
+            "no-artifact",
+        ),
+        (&[], "touch a.txt", "vacuous"),
+        (&[], "printf '[0, 0, 0]' > a.json", "vacuous"),
+        (&[], "printf '[1.5, 1.5]' > a.json", "vacuous"),
+        (&[], "head -c 1000 /dev/zero > a.bin", "vacuous"),
+        (&["--ignore", "*"], "seq 9 > a.txt", "vacuous"),
+        (&["--metric", "loss=(\\S+)"], "echo lost=3", "usage"),
+        (&["--metric", "loss="], "echo loss=3", "usage"),
+        (&["--runs", "1"], "seq 9", "usage"),
+        (&["--runs", "0"], "seq 9", "usage"),
+        (&["--confidence", "2", "--rate", "0.1"], "seq 9", "usage"),
+        (&["--link", "nowhere"], "seq 9", "io"),
+        (&["--set", "NO_SUCH=1"], "seq 9", "usage"),
+        (
+            &["--set", "PYTHONHASHSEED=random"],
+            "seq 9",
+            "knob-not-accepted",
+        ),
+        (&["--reference", "nowhere.json"], "seq 9", "io"),
+    ] {
+        let (exit, report) = gate(flags, script);
+        assert_eq!(
+            (exit, word(&report, "reason_code")),
+            (2, code.into()),
+            "{flags:?} {script}: {report}"
+        );
+        assert!(!report["next"].as_array().unwrap().is_empty(), "{report}");
+    }
+    // A file that was there already and is not written to is no artifact.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("old.txt"), "12345").unwrap();
+    let (code, report) = report(command(
+        folder.path(),
+        &["--artifact", "old.txt"],
+        "cat old.txt",
+    ));
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "no-artifact".into())
+    );
+}
+
+#[test]
+fn a_run_that_fails_is_no_divergence_and_its_last_words_are_shown() {
+    let (code, report) = gate(&[], "seq 9 > a.txt; echo it broke >&2; exit 7");
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "run-failed".into())
+    );
+    assert!(
+        word(&report, "reason").contains("exit code 7")
+            && word(&report, "reason").contains("it broke")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let script = format!("{}; seq 9 > a.txt; test $n = 0", counter(outside.path()));
+    let (code, report) = self::report(command(folder.path(), &[], &script));
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "run-failed".into())
+    );
+    assert!(word(&report, "reason").starts_with("run 1 "), "{report}");
+    let (code, report) = self::report({
+        let mut command = command(folder.path(), &[], "");
+        command.args(["x"]);
+        let mut plain = Command::new(env!("CARGO_BIN_EXE_samebits"));
+        plain.args(["gate", "--format", "json", "--", "samebits-no-such-program"]);
+        plain.current_dir(folder.path());
+        plain
+    });
+    assert_eq!(code, 2);
+    assert!(
+        word(&report, "reason").contains("could not be started"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_a_program_prints_is_compared_by_metric_or_masked() {
+    let script = "echo \"loss=0.5 at $(date +%H:%M:%S) 0x7f$(date +%N) took 0.$(date +%N)s\"; echo loss=0.25";
+    let (code, report) = gate(&["--metric", "loss=(\\S+)"], script);
+    assert_eq!(code, 0, "{report}");
+    let (code, report) = gate(&["--compare-stdout"], script);
+    assert_eq!(code, 0, "{report}");
+    assert!(
+        report["notes"]
+            .to_string()
+            .contains("masked in the standard output"),
+        "{report}"
+    );
+    let outside = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{}; echo loss=0.5; echo loss=0.$n", counter(outside.path()));
+    let (code, report) = self::report(command(
+        folder.path(),
+        &["--metric", "loss=(\\S+)"],
+        &script,
+    ));
+    assert_eq!(code, 1);
+    let first = &report["first_divergence"];
+    assert_eq!(
+        (&first["name"], &first["step"]),
+        (&"{metrics}.json:loss".into(), &1.into())
+    );
+}
+
+#[test]
+fn runs_are_planned_for_a_rate_and_end_at_the_first_divergence() {
+    let (code, report) = gate(&["--confidence", "0.95", "--rate", "0.2"], "seq 9 > a.txt");
+    assert_eq!((code, &report["compared"]["runs"]), (0, &14.into()));
+    assert!(
+        word(&report, "claim").contains(
+            "no divergence in 14 runs: at 95 % confidence fewer than 1 in 5 runs diverge"
+        )
+    );
+    let (outside, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let script = format!("{}; seq $((n / 4 + 9)) > a.txt", counter(outside.path()));
+    let (code, report) = self::report(command(
+        folder.path(),
+        &["--confidence", "0.95", "--rate", "0.2"],
+        &script,
+    ));
+    assert_eq!(
+        (
+            code,
+            &report["compared"]["runs"],
+            &report["first_divergence"]["run"]
+        ),
+        (1, &5.into(), &4.into())
+    );
+}
+
+#[test]
+fn settings_are_pinned_kept_left_alone_or_refused() {
+    let script = "echo $PYTHONHASHSEED $CUBLAS_WORKSPACE_CONFIG $OMP_NUM_THREADS $MINE > env.txt; seq 9 >> env.txt";
+    let kept = tempfile::tempdir().unwrap();
+    let run = |flags: &[&str], variables: &[(&str, &str)]| {
+        let keep = kept
+            .path()
+            .join(format!("{}{}", flags.len(), variables.len()));
+        let mut all = vec!["--keep", keep.to_str().unwrap()];
+        all.extend(flags);
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(folder.path(), &all, script);
+        command.envs(variables.iter().copied());
+        let (code, report) = self::report(command);
+        (
+            code,
+            report,
+            fs::read_to_string(keep.join("run-1/files/env.txt")).unwrap_or_default(),
+        )
+    };
+    let (code, _, text) = run(&[], &[("MINE", "yes")]);
+    assert_eq!((code, text.lines().next()), (0, Some("0 :4096:8 yes")));
+    let (_, report, text) = run(&["--threads", "3"], &[("PYTHONHASHSEED", "7")]);
+    assert_eq!(text.lines().next(), Some("7 :4096:8 3"));
+    assert!(
+        report["notes"]
+            .to_string()
+            .contains("kept as found in the environment: PYTHONHASHSEED")
+    );
+    let (_, _, text) = run(
+        &[
+            "--set",
+            "PYTHONHASHSEED=default",
+            "--set",
+            "CUBLAS_WORKSPACE_CONFIG=default",
+        ],
+        &[],
+    );
+    assert_eq!(text.lines().next().map(str::trim), Some(""));
+    let (code, report, _) = run(&["--threads", "2", "--quiet"], &[("OMP_NUM_THREADS", "4")]);
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "knob-not-accepted".into())
+    );
+}
+
+#[test]
+fn a_git_repository_is_copied_as_git_sees_it_and_the_original_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        assert!(
+            Command::new("git")
+                .current_dir(folder.path())
+                .args(arguments)
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
+    };
+    git(&["init", "-q"]);
+    fs::create_dir_all(folder.path().join("sub")).unwrap();
+    fs::create_dir_all(folder.path().join("data")).unwrap();
+    fs::write(folder.path().join(".gitignore"), "data\n").unwrap();
+    fs::write(folder.path().join("data/numbers.txt"), "1 2 3").unwrap();
+    fs::write(folder.path().join("tracked.txt"), "4 5 6").unwrap();
+    fs::write(folder.path().join("sub/new.txt"), "7 8 9").unwrap();
+    git(&["add", "tracked.txt", ".gitignore"]);
+    let script = "cat ../tracked.txt new.txt > seen.txt; echo changed > new.txt; test ! -e ../data";
+    let (code, report) = report(command(&folder.path().join("sub"), &[], script));
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("sub/new.txt")).unwrap(),
+        "7 8 9"
+    );
+    assert!(!folder.path().join("sub/seen.txt").exists());
+    // What git ignores is not there unless a link leads to it; the failure says so.
+    let (code, missing) = self::report(command(
+        folder.path(),
+        &[],
+        "cat data/numbers.txt > seen.txt",
+    ));
+    assert_eq!(code, 2);
+    assert!(
+        word(&missing, "reason").contains("data/") && word(&missing, "reason").contains("--link"),
+        "{missing}"
+    );
+    let (code, linked) = self::report(command(
+        folder.path(),
+        &["--link", "data"],
+        "cat data/numbers.txt > seen.txt",
+    ));
+    assert_eq!(code, 0, "{linked}");
+}
+
+#[test]
+fn in_place_each_run_begins_without_what_the_run_before_created() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("log.txt"), "begin\n").unwrap();
+    let flags = &["--workdir", "inplace"];
+    let (code, same) = report(command(
+        folder.path(),
+        flags,
+        "test ! -e new.txt && seq 9 > new.txt",
+    ));
+    assert_eq!(code, 0, "{same}");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("new.txt"))
+            .unwrap()
+            .len(),
+        18,
+        "the result is left where the command put it"
+    );
+    fs::remove_file(folder.path().join("new.txt")).unwrap();
+    let (code, grows) = report(command(folder.path(), flags, "echo more >> log.txt"));
+    assert_eq!(code, 1, "{grows}");
+    assert!(
+        grows["notes"]
+            .to_string()
+            .contains("changed files in place (log.txt)"),
+        "{grows}"
+    );
+}
+
+#[test]
+fn evidence_is_kept_with_a_script_that_repeats_a_run() {
+    let (folder, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let kept = keep.path().join("kept");
+    let flags = &["--keep", kept.to_str().unwrap()];
+    let (code, diverged) = report(command(
+        folder.path(),
+        flags,
+        "date +%N > 'it is'; echo said",
+    ));
+    assert_eq!(code, 1);
+    assert_eq!(diverged["program"]["kept"], kept.to_str().unwrap());
+    for run in ["run-0", "run-1"] {
+        assert_eq!(
+            fs::read_to_string(kept.join(run).join("stdout")).unwrap(),
+            "said\n"
+        );
+        assert!(kept.join(run).join("files/it is").exists());
+        let again = Command::new("sh")
+            .arg(kept.join(run).join("repeat.sh"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&again.stdout), "said\n");
+    }
+    // Nothing is ever overwritten.
+    let (code, report) = self::report(command(folder.path(), flags, "seq 9"));
+    assert_eq!((code, word(&report, "reason_code")), (2, "usage".into()));
+}
+
+#[test]
+fn a_recorded_reference_passes_catches_and_is_not_comparable_elsewhere() {
+    let (folder, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = keep.path().join("reference.json");
+    let name = file.to_str().unwrap();
+    let (code, recorded) = report(command(folder.path(), &["--record", name], "seq 9 > a.txt"));
+    assert_eq!(code, 0, "{recorded}");
+    let (code, same) = report(command(
+        folder.path(),
+        &["--reference", name, "--runs", "1"],
+        "seq 9 > a.txt",
+    ));
+    assert_eq!(
+        (code, word(&same, "verdict")),
+        (0, "identical".into()),
+        "{same}"
+    );
+    let (code, other) = report(command(
+        folder.path(),
+        &["--reference", name],
+        "seq 10 > a.txt",
+    ));
+    assert_eq!(
+        (code, word(&other, "reason_code")),
+        (1, "diverged-from-reference".into()),
+        "{other}"
+    );
+    let text = fs::read_to_string(&file).unwrap();
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    let facts = document["references"][0]["fingerprint"]["facts"]
+        .as_object_mut()
+        .unwrap();
+    let key = facts
+        .keys()
+        .find(|key| key.starts_with("cpu.model"))
+        .cloned()
+        .unwrap();
+    facts.insert(key, serde_json::json!("another processor"));
+    fs::write(&file, document.to_string()).unwrap();
+    let (code, elsewhere) = report(command(
+        folder.path(),
+        &["--reference", name],
+        "seq 10 > a.txt",
+    ));
+    assert_eq!(
+        (code, word(&elsewhere, "reason_code")),
+        (2, "not-comparable".into()),
+        "{elsewhere}"
+    );
+    assert!(
+        word(&elsewhere, "reason").contains("because"),
+        "{elsewhere}"
+    );
+    // Recorded beside the other, not in its place.
+    let (code, _) = report(command(folder.path(), &["--record", name], "seq 9 > a.txt"));
+    let document: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(
+        (code, document["references"].as_array().unwrap().len()),
+        (0, 2)
+    );
+    fs::write(&file, "{").unwrap();
+    let (code, damaged) = report(command(
+        folder.path(),
+        &["--reference", name],
+        "seq 9 > a.txt",
+    ));
+    assert_eq!((code, word(&damaged, "reason_code")), (2, "damaged".into()));
+}
+
+/// A word in the command line of everything a test starts, so that what is left can be counted.
+fn left(marker: &str) -> usize {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let folder = entry.ok()?.path();
+            let stat = fs::read_to_string(folder.join("stat")).ok()?;
+            let zombie = stat.rsplit_once(')')?.1.trim_start().starts_with('Z');
+            let line = fs::read(folder.join("cmdline")).ok()?;
+            let text = String::from_utf8_lossy(&line).into_owned();
+            let own = text.contains("samebits") && text.contains("gate");
+            (!zombie && !own && text.contains(marker)).then_some(())
+        })
+        .count()
+}
+
+fn none_left(marker: &str) {
+    let begun = Instant::now();
+    while left(marker) > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(12),
+            "{} processes are left",
+            left(marker)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{} never appeared",
+            path.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn however_a_gate_ends_no_process_is_left() {
+    let sleeper = |marker: &str, ready: &Path| {
+        format!(
+            "trap '' TERM; (exec -a {marker}-child sleep 300) & setsid bash -c 'exec -a {marker}-away sleep 300' & touch {}; exec -a {marker}-self sleep 300",
+            ready.display()
+        )
+    };
+    for (name, signal, limit, expected) in [
+        ("kill", Some(Signal::SIGKILL), None, None),
+        ("interrupt", Some(Signal::SIGINT), None, Some(2)),
+        ("terminate", Some(Signal::SIGTERM), None, Some(2)),
+        ("limit", None, Some("1s"), Some(2)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = tempfile::tempdir().unwrap();
+        let marker = format!("samebits-test-{}-{name}", std::process::id());
+        let flags: Vec<&str> = limit
+            .into_iter()
+            .flat_map(|limit| ["--timeout", limit])
+            .collect();
+        let mut command = command(folder.path(), &flags, "exec bash -c \"$SCRIPT\"");
+        command.env("SCRIPT", sleeper(&marker, &ready.path().join("ready")));
+        let mut child = start(command);
+        wait_for(&ready.path().join("ready"));
+        assert!(left(&marker) > 0, "{name}: there is something to end");
+        if let Some(signal) = signal {
+            kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        }
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), expected, "{name}");
+        none_left(&marker);
+    }
+}
+
+#[test]
+fn a_daemon_that_outlives_the_command_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = format!("samebits-test-{}-daemon", std::process::id());
+    let script = format!(
+        "setsid bash -c '(exec -a {marker} sleep 300) & exit 0' >/dev/null 2>&1 & seq 9 > a.txt; sleep 0.2"
+    );
+    let (code, report) = report(command(folder.path(), &[], &script));
+    assert_eq!(code, 0, "{report}");
+    none_left(&marker);
+}
+
+#[test]
+fn a_killed_supervisor_is_said_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = format!("samebits-test-{}-orphan", std::process::id());
+    // Its parent is the supervisor.
+    let script = format!("kill -9 $PPID; exec -a {marker} sleep 300");
+    let mut command = command(folder.path(), &[], "exec bash -c \"$SCRIPT\"");
+    command.env("SCRIPT", script);
+    let (code, report) = report(command);
+    assert_eq!(code, 2);
+    assert!(
+        word(&report, "reason").contains("lost its supervisor"),
+        "{report}"
+    );
+    none_left(&marker);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_and_a_full_disk_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "1 2 3").unwrap();
+    let (code, report) = report(command(
+        folder.path(),
+        &["--keep", "/proc/nowhere"],
+        "seq 9",
+    ));
+    assert_eq!((code, word(&report, "reason_code")), (2, "io".into()));
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let (code, readonly) = self::report(command(
+        folder.path(),
+        &[],
+        "cat a.txt; seq 9 > $SAMEBITS_OUT/b.txt",
+    ));
+    assert_eq!(
+        code, 0,
+        "a working folder that may only be read is copied: {readonly}"
+    );
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut full = command(folder.path(), &[], "seq 9 > /dev/full");
+    full.env("TMPDIR", std::env::temp_dir());
+    let (code, report) = self::report(full);
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "run-failed".into())
+    );
+}
