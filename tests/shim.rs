@@ -13,6 +13,7 @@ fn values(accepts: Accepts) -> Vec<&'static str> {
         Accepts::Bool => vec!["true", "false"],
         Accepts::Count => vec!["1", "2"],
         Accepts::OneOf(words) => words.to_vec(),
+        Accepts::Number => vec!["0"],
         Accepts::Workspace => vec![":16:8"],
     }
 }
