@@ -19,6 +19,7 @@ mod options;
 mod reference;
 mod settle;
 mod step;
+mod words;
 mod workdir;
 
 pub use options::{Options, Runs, Workdir, World};

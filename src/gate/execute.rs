@@ -1,23 +1,20 @@
 //! One run of the command: a fresh working folder at the same path each time, the pinned environment, and what it wrote.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::artifacts::{self, Gathered, OUT, Places};
+use super::artifacts::{self, Gathered, Places};
 use super::hook::{Hook, Reached};
 use super::masks::{self, Metric, mask};
 use super::options::{Options, Workdir, World};
+use super::words::{OUT_VARIABLE, script, with_out};
 use super::workdir::{Snapshot, Source};
 use crate::error::{Error, Result};
 use crate::knob::Plan;
 use crate::process::supervise::{self, Order, Outcome};
 
-/// The variable that names a run's output folder.
-const OUT_VARIABLE: &str = "SAMEBITS_OUT";
 /// Of what a failed command said, this much is shown.
 const LAST_WORDS: usize = 2000;
 /// Of what a command printed, this much is looked at.
@@ -86,26 +83,7 @@ impl<'a> Runner<'a> {
 
     /// Lines for a shell that repeat one run by hand.
     pub(super) fn script(&self) -> Vec<String> {
-        let mut lines = vec![format!("cd {}", quoted(self.current.as_os_str()))];
-        for request in &self.plan.launch {
-            lines.push(format!(
-                "export {}={}",
-                request.name,
-                quoted(OsStr::new(&request.value))
-            ));
-        }
-        lines.push(format!("export {OUT_VARIABLE}=$(mktemp -d)"));
-        let words: Vec<String> = self
-            .options
-            .command
-            .iter()
-            .map(|word| {
-                let text = quoted(word);
-                text.replace(OUT, &format!("'\"${OUT_VARIABLE}\"'"))
-            })
-            .collect();
-        lines.push(words.join(" "));
-        lines
+        script(&self.current, &self.plan.launch, &self.options.command)
     }
 
     /// Runs the command once.
@@ -324,40 +302,6 @@ impl Drop for Runner<'_> {
     }
 }
 
-/// A word of the command with the output folder's path in it.
-fn with_out(word: &OsStr, out: &Path) -> OsString {
-    let (bytes, mark) = (word.as_bytes(), OUT.as_bytes());
-    let mut made = Vec::new();
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(mark.len()).position(|part| part == mark) {
-        made.extend_from_slice(&rest[..at]);
-        made.extend_from_slice(out.as_os_str().as_bytes());
-        rest = &rest[at + mark.len()..];
-    }
-    made.extend_from_slice(rest);
-    OsString::from_vec(made)
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &OsStr) -> String {
-    let text = word.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into_owned();
-    }
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        if c == '\'' {
-            quoted.push_str("'\\''");
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(quoted, "{c}");
-        }
-    }
-    quoted.push('\'');
-    quoted
-}
-
 fn text(path: &Path) -> Result<String> {
     let length = fs::metadata(path)
         .map_err(|e| Error::io("read", path, e))?
@@ -382,35 +326,4 @@ fn last_words(path: &Path) -> String {
         .filter(|line| !line.trim().is_empty())
         .collect();
     lines[lines.len().saturating_sub(10)..].join(" | ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_output_folder_is_put_into_the_command_wherever_it_is_named() {
-        let out = Path::new("/o");
-        for (word, expected) in [
-            ("{out}", "/o"),
-            ("--dir={out}/a:{out}", "--dir=/o/a:/o"),
-            ("{ou}", "{ou}"),
-            ("", ""),
-        ] {
-            assert_eq!(with_out(OsStr::new(word), out), OsStr::new(expected));
-        }
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (word, expected) in [
-            ("a-b", "a-b"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("it's", "'it'\\''s'"),
-            ("$x", "'$x'"),
-        ] {
-            assert_eq!(quoted(OsStr::new(word)), expected);
-        }
-    }
 }
