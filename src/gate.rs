@@ -67,6 +67,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         first: None,
         last: None,
     };
+    (world.progress)(&format!("gate: run 1 of {planned}"));
     let wrote = runner.run(0, series.left()?, world)?;
     series.runs.push((Verdict::Identical, None));
     let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
@@ -172,6 +173,7 @@ impl Series {
         world: &mut World<'_>,
     ) -> Result<()> {
         for run in 1..self.planned {
+            (world.progress)(&self.progress(run));
             let wrote = runner.run(run, self.left()?, world)?;
             let mut found = diff::compare(&runner.files(0), &runner.files(run), &options.rules)?;
             found.notes.extend(wrote.notes);
@@ -197,6 +199,19 @@ impl Series {
             }
         }
         Ok(())
+    }
+
+    /// What a person wants to know who waits.
+    fn progress(&self, run: usize) -> String {
+        let each = self.began.elapsed() / u32::try_from(run).unwrap_or(u32::MAX);
+        let left = each * u32::try_from(self.planned - run).unwrap_or(u32::MAX);
+        let left = Duration::from_secs(left.as_secs());
+        let left = if left.is_zero() {
+            String::new()
+        } else {
+            format!(", about {} left", humantime::format_duration(left))
+        };
+        format!("gate: run {} of {}{left}", run + 1, self.planned)
     }
 
     /// The runs as the report lists them.

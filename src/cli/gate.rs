@@ -131,7 +131,7 @@ pub fn run(args: &Args) -> Result<u8> {
             std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e))?;
         let mut progress = |line: &str| {
             if !args.output.quiet {
-                output::say(line);
+                output::progress(line);
             }
         };
         let mut world = World {
@@ -139,7 +139,9 @@ pub fn run(args: &Args) -> Result<u8> {
             signals: samebits::process::watch()?,
             progress: &mut progress,
         };
-        Ok(gate(&options, &mut world))
+        let report = gate(&options, &mut world);
+        output::progress_done();
+        Ok(report)
     });
     outputs.write(
         report.unwrap_or_else(|error| Report::inconclusive("gate", &error.to_failure(), args.seed)),

@@ -189,6 +189,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// A line that says how far things are: on a terminal always the same one, elsewhere one below the other.
+pub fn progress(line: &str) {
+    if std::io::stderr().is_terminal() {
+        let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+    } else {
+        say(line);
+    }
+}
+
+/// Clears the line of [`progress`] on a terminal.
+pub fn progress_done() {
+    if std::io::stderr().is_terminal() {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
 /// Says something on standard error. There is nobody left to tell when that fails.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");

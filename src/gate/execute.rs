@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::artifacts::{self, Gathered, Places};
 use super::hook::{Hook, Reached};
@@ -120,6 +120,12 @@ impl<'a> Runner<'a> {
             notes: Vec::new(),
             reached,
         };
+        if wrote.reached.leaked > 0 {
+            wrote.notes.push(format!(
+                "run {run} left {} processes behind; they were ended",
+                wrote.reached.leaked
+            ));
+        }
         self.printed(run, &mut wrote)?;
         if self.source.is_none() && !wrote.gathered.changed.is_empty() {
             wrote.notes.push(format!(
@@ -174,24 +180,12 @@ impl<'a> Runner<'a> {
             (Some(one), Some(all)) => Some(one.min(all)),
             (one, all) => one.or(all),
         };
-        let began = Instant::now();
         let outcome = supervise::run(run, &world.program, &order, limit, &world.signals)?;
-        (world.progress)(&format!(
-            "gate: run {run} ended after {}",
-            humantime::format_duration(Duration::from_millis(
-                u64::try_from(began.elapsed().as_millis()).unwrap_or(0)
-            ))
-        ));
         if outcome.code != Some(0) {
             return Err(self.failed(run, &outcome, &folder));
         }
-        let reached = self.hook.reached(&self.plan.switches);
-        if outcome.leaked > 0 {
-            (world.progress)(&format!(
-                "gate: run {run} left {} processes behind; they were ended",
-                outcome.leaked
-            ));
-        }
+        let mut reached = self.hook.reached(&self.plan.switches);
+        reached.leaked = outcome.leaked;
         Ok(reached)
     }
 

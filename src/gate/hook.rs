@@ -59,6 +59,8 @@ pub(super) struct Reached {
     pub(super) versions: Vec<String>,
     /// Knobs as they stood at the end: those of all processes, where they agree.
     pub(super) settings: Vec<Setting>,
+    /// Processes that outlived the command.
+    pub(super) leaked: usize,
     /// Knobs that could not be set, or that the program changed, with the reason.
     pub(super) missed: Vec<String>,
 }
