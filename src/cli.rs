@@ -9,6 +9,7 @@ mod env;
 mod gate;
 mod list;
 mod output;
+mod report;
 mod seed;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ enum Command {
     Audit(Box<audit::Args>),
     Gate(Box<gate::Args>),
     Diff(diff::Args),
+    Report(report::Args),
     Env(env::Args),
     Seed(seed::Args),
     List(list::Args),
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => ("audit", audit::run(&args)),
         Command::Gate(args) => ("gate", gate::run(&args)),
         Command::Diff(args) => ("diff", diff::run(&args)),
+        Command::Report(args) => ("report", report::run(&args)),
         Command::Env(args) => ("env", env::run(&args)),
         Command::Seed(args) => ("seed", seed::run(&args)),
         Command::List(args) => ("list", list::run(&args)),

@@ -46,7 +46,7 @@ impl std::fmt::Display for Status {
 }
 
 /// One disagreeing pair.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// Which.
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub struct Mismatch {
 }
 
 /// A tensor's outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outline {
     /// Type of its elements.
     pub dtype: Dtype,
@@ -80,7 +80,7 @@ impl Outline {
 }
 
 /// How far apart the runs are in one step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
     /// The step; entries after initialisation count to `None`.
     pub step: Option<u64>,
@@ -95,7 +95,7 @@ pub struct Growth {
 }
 
 /// How much was compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Compared {
     /// Runs, the reference included.
     pub runs: u64,
@@ -108,7 +108,7 @@ pub struct Compared {
 }
 
 /// A number for people that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Its name.
     pub name: String,

@@ -44,6 +44,13 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// An f64 that stands in JSON as itself: an infinity is then `null`, and is read back from it.
+pub(crate) fn infinite_if_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

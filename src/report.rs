@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::{Compared, Growth, Metric, Mismatch, Status};
 use crate::difference::Value;
@@ -22,7 +22,7 @@ pub mod text;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The outcome of one command.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -84,7 +84,7 @@ pub struct Report {
 }
 
 /// What was run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// The workload's name.
     pub workload: String,
@@ -105,7 +105,7 @@ pub struct Subject {
 }
 
 /// A command of the user's that was run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// The command and its arguments, as given.
     pub command: Vec<String>,
@@ -122,7 +122,7 @@ pub struct Program {
 }
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its number; 0 is the reference.
     pub run: usize,
@@ -135,7 +135,7 @@ pub struct Run {
 }
 
 /// The first mismatch in execution order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
     /// The candidate's number.
     pub run: usize,
@@ -176,7 +176,7 @@ pub struct Divergence {
 }
 
 /// A case whose verdict was known beforehand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
     /// Its name.
     pub name: String,

@@ -1,7 +1,8 @@
 //! [`Tolerance`]: when two elements count as the same. The arithmetic is in [`crate::difference`].
 
 use crate::dtype::Dtype;
-use serde::Serialize;
+use crate::number::infinite_if_null;
+use serde::{Deserialize, Serialize};
 
 /// One row of torch's default tolerances.
 struct Row {
@@ -51,11 +52,13 @@ const DEFAULTS: &[Row] = &[
 ];
 
 /// Relative and absolute tolerance: an element passes when `|candidate − reference| ≤ atol + rtol · |reference|`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Relative to the reference.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub rtol: f64,
     /// In the unit of the elements.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub atol: f64,
 }
 

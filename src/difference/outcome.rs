@@ -3,11 +3,12 @@
 use super::tally::{BUCKETS, SpecialCounts};
 use super::value::Value;
 use crate::dtype::Dtype;
+use crate::number::Number;
 use crate::tolerance::Limits;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The outcome for one pair of tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Same dtype, every bit equal, nothing refused by the tolerance.
@@ -19,17 +20,17 @@ pub enum Status {
 }
 
 /// A greatest difference.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Greatest {
     /// The difference, not negative; in JSON a string where it is `nan` or `inf`.
-    #[serde(serialize_with = "number_or_text")]
+    #[serde(serialize_with = "number_or_text", deserialize_with = "text_or_number")]
     pub value: f64,
     /// Flat index of the first element with it.
     pub index: u64,
 }
 
 /// A greatest ULP distance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GreatestUlp {
     /// Steps from one float of the dtype to the next that lie between the two.
     pub value: u64,
@@ -38,7 +39,7 @@ pub struct GreatestUlp {
 }
 
 /// One pair of elements.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// Flat index.
     pub index: u64,
@@ -58,7 +59,7 @@ pub struct Pair {
 /// relative in f32, complex numbers by modulus; infinite where the reference is 0, NaN greater than everything, the first
 /// greatest wins. ULP distances are those of differing elements; −0 and +0 are 0 apart; a pair with NaN or an infinity has
 /// none; that of a complex pair is the greater of its parts'.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The verdict.
     pub status: Status,
@@ -102,4 +103,8 @@ fn number_or_text<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S:
     } else {
         serializer.serialize_str(&value.to_string().to_lowercase())
     }
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Number::deserialize(deserializer).map(|number| number.0)
 }

@@ -1,12 +1,12 @@
 //! [`Tally`]: the running statistics of a comparison, merged in any order to the same result.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Buckets of the ULP histogram.
 pub const BUCKETS: usize = 32;
 
 /// Special elements of one tensor. A complex element counts once for either part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SpecialCounts {
     /// NaN.
     pub nan: u64,

@@ -2,10 +2,10 @@
 
 use crate::dtype::{Dtype, Kind};
 use crate::element::{Bf16, E4m3fn, E4m3fnuz, E5m2, E5m2fnuz, E8m0, F16, Format};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One element, as number and as bits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// The shortest decimal that gives the element back; `nan`, `inf`, `true`; `1.0-2.0j` for a complex number.
     pub decimal: String,

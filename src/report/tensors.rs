@@ -1,16 +1,16 @@
 //! [`Contents`]: what a comparison of files found, tensor by tensor and layer by layer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::Status;
 use crate::difference::{
     BUCKETS, Difference, Greatest, Pair, SpecialCounts, Status as ElementStatus, unravel,
 };
 use crate::dtype::Dtype;
-use crate::number::Number;
+use crate::number::{Number, infinite_if_null};
 
 /// Everything found in two files or folders.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Contents {
     /// Tensors in the order of the reference; of very many only the first, and those that are not identical before the others.
     pub tensors: Vec<TensorReport>,
@@ -25,7 +25,7 @@ pub struct Contents {
 }
 
 /// How many tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Equal bit for bit.
     pub identical: u64,
@@ -38,7 +38,7 @@ pub struct Counts {
 }
 
 /// One layer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Its name.
     pub name: String,
@@ -59,7 +59,7 @@ pub struct Layer {
 }
 
 /// An exception to the rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excepted {
     /// Pattern of the names.
     pub name: String,
@@ -74,7 +74,7 @@ pub struct Excepted {
 }
 
 /// A greatest difference, and where.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// The difference.
     pub value: Number,
@@ -83,7 +83,7 @@ pub struct Place {
 }
 
 /// A tensor's outside, in the file's words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outside {
     /// Type of the elements.
     pub dtype: String,
@@ -92,7 +92,7 @@ pub struct Outside {
 }
 
 /// What was found for one tensor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TensorReport {
     /// Its name, after the file's in a folder.
     pub key: String,
@@ -116,8 +116,10 @@ pub struct TensorReport {
     /// Greatest ULP distance of the differing elements.
     pub max_ulp: Option<u64>,
     /// Relative tolerance in force.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub rtol: f64,
     /// Absolute tolerance in force.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub atol: f64,
     /// For texts, where they part.
     pub text: Option<Box<Excerpt>>,
@@ -127,7 +129,7 @@ pub struct TensorReport {
 }
 
 /// The first place where two texts differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     /// Line, from 1.
     pub line: u64,
@@ -140,7 +142,7 @@ pub struct Excerpt {
 }
 
 /// What is said of tensors that are not identical.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// The first element that differs, or that the tolerance refuses although its bits are equal (NaN).
     pub first: Option<Pair>,
