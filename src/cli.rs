@@ -7,6 +7,7 @@ mod diff;
 mod doctor;
 mod env;
 mod gate;
+mod github;
 mod list;
 mod output;
 mod report;

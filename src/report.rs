@@ -14,9 +14,18 @@ use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
 use crate::trace::{Key, Phase};
 use crate::verdict::Verdict;
 
+pub mod escape;
+pub mod format;
+pub mod github;
+pub mod gitlab;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod table;
 pub mod tensors;
 pub mod text;
+pub mod words;
 
 /// The version of the JSON form. It grows by addition only.
 pub const SCHEMA_VERSION: u32 = 1;

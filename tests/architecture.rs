@@ -192,6 +192,10 @@ fn the_readmes_tables_are_those_of_the_code() {
         let line = format!("| `{}` | {} |", row.workload.name(), row.summary);
         assert!(readme.contains(&line), "README.md lacks: {line}");
     }
+    for row in samebits::report::format::FORMATS {
+        let line = format!("| `{}` | {} |", row.name, row.what);
+        assert!(readme.contains(&line), "README.md lacks: {line}");
+    }
     for knob in samebits::knob::KNOBS {
         assert!(
             readme.contains(&format!("`{}`", knob.name)),

@@ -8,10 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use samebits::report::format::{self, FORMATS};
 use samebits::report::text::Color;
-use samebits::report::{Report, json, text};
+use samebits::report::{Report, text};
 use samebits::verdict::Verdict;
 
+use crate::cli::github;
+
+/// How commands answer that make no report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
@@ -33,11 +38,11 @@ pub enum When {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What standard output shows
-    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
-    pub format: Format,
+    #[arg(long, default_value = "text", value_name = "FORMAT", value_parser = formats())]
+    pub format: &'static format::Format,
     /// Also write the report to a file, for example json=report.json; may be given several times
     #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_output)]
-    pub output: Vec<(Format, PathBuf)>,
+    pub output: Vec<(&'static format::Format, PathBuf)>,
     /// Only the verdict on standard output, and no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -46,14 +51,27 @@ pub struct Args {
     pub color: When,
 }
 
-fn parse_output(text: &str) -> std::result::Result<(Format, PathBuf), String> {
+/// The table of formats, as clap wants it.
+fn formats() -> impl TypedValueParser<Value = &'static format::Format> {
+    let names = FORMATS
+        .iter()
+        .map(|format| PossibleValue::new(format.name).help(format.what));
+    PossibleValuesParser::new(names)
+        .try_map(|name| format::Format::find(&name).ok_or("there is no such format"))
+}
+
+fn parse_output(text: &str) -> std::result::Result<(&'static format::Format, PathBuf), String> {
     let (format, path) = text
         .split_once('=')
         .ok_or("FORMAT=PATH expected, for example json=report.json")?;
     if path.is_empty() {
         return Err("the path is empty".into());
     }
-    Ok((Format::from_str(format, false)?, path.into()))
+    let format = format::Format::find(format).ok_or_else(|| {
+        let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+        format!("{format} is none of {}", names.join(", "))
+    })?;
+    Ok((format, path.into()))
 }
 
 /// Reads the value of `--set`.
@@ -110,13 +128,13 @@ impl Target {
 /// Files opened, reports not yet written.
 pub struct Outputs<'a> {
     args: &'a Args,
-    files: Vec<(Format, PathBuf, Target)>,
+    files: Vec<(&'static format::Format, PathBuf, Target)>,
 }
 
 impl Args {
     /// Opens every file, or says which cannot be written.
     pub fn open(&self) -> Result<Outputs<'_>> {
-        let mut files: Vec<(Format, PathBuf, Target)> = Vec::new();
+        let mut files: Vec<(&'static format::Format, PathBuf, Target)> = Vec::new();
         for (format, path) in &self.output {
             if files.iter().any(|(_, other, _)| other == path) {
                 bail!("--output names {} twice", path.display());
@@ -124,7 +142,7 @@ impl Args {
             let target = Target::open(path).with_context(|| {
                 format!("cannot write {}; give --output a file in a folder that exists and may be written", path.display())
             })?;
-            files.push((*format, path.clone(), target));
+            files.push((format, path.clone(), target));
         }
         Ok(Outputs { args: self, files })
     }
@@ -144,32 +162,27 @@ impl Outputs<'_> {
     /// Writes the report to every file and then to standard output, and returns the exit code. A file that cannot be
     /// written makes the report inconclusive: whoever reads that file must not be left with an older one.
     pub fn write(self, mut report: Report) -> Result<u8> {
-        let contents: Vec<_> = self
-            .files
-            .into_iter()
-            .map(|(format, path, target)| {
-                let content = match format {
-                    Format::Text => text::render(&report, Color::Plain),
-                    Format::Json => json::render(&report),
-                };
-                (path, target.write(&content))
-            })
-            .collect();
-        for (path, written) in contents {
-            if let Err(error) = written {
-                let reason = format!(
-                    "cannot write {}: {error}; the verdict was {}",
-                    path.display(),
-                    report.verdict
-                );
-                report.set_verdict(Verdict::Inconclusive, "io", reason);
+        let mut failures = Vec::new();
+        let mut for_github = self.args.format.name == "github";
+        for (format, path, target) in self.files {
+            for_github |= format.name == "github";
+            if let Err(error) = target.write(&(format.render)(&report)) {
+                failures.push(format!("cannot write {}: {error}", path.display()));
             }
         }
+        if for_github && let Err(error) = github::append(&report) {
+            failures.push(format!("{error:#}"));
+        }
+        if !failures.is_empty() {
+            let failures = failures.join("; ");
+            let reason = format!("{failures}; the verdict was {}", report.verdict);
+            report.set_verdict(Verdict::Inconclusive, "io", reason);
+        }
         let color = self.args.color();
-        print(&match self.args.format {
-            Format::Json => json::render(&report),
-            Format::Text if self.args.quiet => text::brief(&report, color),
-            Format::Text => text::render(&report, color),
+        print(&match self.args.format.name {
+            "text" if self.args.quiet => text::brief(&report, color),
+            "text" => text::render(&report, color),
+            _ => (self.args.format.render)(&report),
         })?;
         Ok(report.exit_code)
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::number::Number;
-use crate::report::Report;
+use crate::report::escape::shortened;
+use crate::report::{Report, words};
 use crate::verdict::Verdict;
 
 mod runs;
@@ -32,6 +33,9 @@ impl Color {
         }
     }
 }
+
+/// Characters of a warning.
+const LONGEST: usize = 160;
 
 /// The whole report.
 #[must_use]
@@ -96,37 +100,16 @@ fn one(out: &mut String, report: &Report, color: Color) {
         ),
     );
     if let Some(subject) = &report.subject {
-        let text = format!(
-            "{} steps, batch {}, {}, {}, {} threads, mode {}{}, {} processes",
-            subject.steps,
-            subject.batch,
-            subject.dtype,
-            subject.device,
-            subject.threads,
-            subject.mode,
-            report
-                .seed
-                .map_or(String::new(), |seed| format!(", seed {seed}")),
-            subject.isolation
-        );
-        line(out, "run", &text);
+        line(out, "run", &words::subject(subject, report.seed));
     }
-    let compared = &report.compared;
-    if let Some(contents) = &report.contents {
-        tensors::compared(out, contents, compared.bytes);
-    } else if compared.entries > 0 {
-        let text = format!(
-            "{} runs, {} steps, {} entries, {}",
-            compared.runs,
-            compared.steps,
-            thousands(compared.entries),
-            bytes(compared.bytes)
-        );
-        line(out, "compared", &text);
+    if let Some(compared) = words::compared(report) {
+        line(out, "compared", &compared);
     }
     runs::runs(out, report);
     if let Some(divergence) = &report.first_divergence {
-        runs::first(out, divergence);
+        for (label, text) in words::divergence(divergence) {
+            line(out, label, &text);
+        }
     }
     if let Some(contents) = &report.contents {
         tensors::contents(out, contents);
@@ -142,7 +125,7 @@ fn one(out: &mut String, report: &Report, color: Color) {
         line(out, "metric", &text);
     }
     for warning in report.warnings.iter().take(5) {
-        line(out, "warning", &shortened(warning));
+        line(out, "warning", &shortened(warning, LONGEST));
     }
     for excepted in &report.exceptions {
         tensors::excepted(out, excepted);
@@ -188,14 +171,6 @@ fn controls(out: &mut String, report: &Report) {
         })
         .collect();
     line(out, "controls", &text.join(", "));
-}
-
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 160;
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
 }
 
 fn number(value: Option<Number>) -> String {

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{line, thousands};
-use crate::compare::{Growth, Status};
+use super::line;
+use crate::compare::Growth;
 use crate::knob::Origin;
-use crate::report::{Divergence, Report, Run};
+use crate::report::{Report, Run};
 
 /// Lines of growth shown; the JSON form holds all.
 const GROWTH_LINES: usize = 8;
@@ -37,84 +37,6 @@ pub(super) fn runs(out: &mut String, report: &Report) {
             .map(|(name, value)| format!("{name} {value:.4}"))
             .collect();
         line(out, "learned", &text.join(", "));
-    }
-}
-
-pub(super) fn first(out: &mut String, divergence: &Divergence) {
-    line(
-        out,
-        "first",
-        &match divergence.phase {
-            Some(_) => format!(
-                "{}: {} in run {}",
-                divergence.place(),
-                divergence.status,
-                divergence.run
-            ),
-            None => format!("{}: {}", divergence.place(), divergence.status),
-        },
-    );
-    if let (Status::Dtype | Status::Shape, Some(ours), Some(theirs)) = (
-        divergence.status,
-        &divergence.outline,
-        &divergence.candidate_outline,
-    ) {
-        line(
-            out,
-            "reference",
-            &format!("{} {:?}", ours.dtype, ours.shape),
-        );
-        line(
-            out,
-            "candidate",
-            &format!("{} {:?}", theirs.dtype, theirs.shape),
-        );
-    }
-    if let Some(text) = &divergence.text {
-        line(
-            out,
-            "text",
-            &format!("line {}, character {}", text.line, text.column),
-        );
-        line(out, "reference", &format!("{:?}", text.reference));
-        line(out, "candidate", &format!("{:?}", text.candidate));
-    } else if let (Some(index), Some(position), Some(reference), Some(candidate)) = (
-        divergence.index,
-        &divergence.position,
-        &divergence.reference,
-        &divergence.candidate,
-    ) {
-        let ulp = divergence
-            .ulp
-            .map_or(String::new(), |ulp| format!(", {ulp} ULP apart"));
-        line(out, "index", &format!("{position:?} (flat {index}){ulp}"));
-        line(
-            out,
-            "reference",
-            &format!("{} = {}", reference.decimal, reference.bits),
-        );
-        line(
-            out,
-            "candidate",
-            &format!("{} = {}", candidate.decimal, candidate.bits),
-        );
-    }
-    if let Some((differing, of)) = divergence.differing {
-        line(
-            out,
-            "elements",
-            &format!("{} of {} differ", thousands(differing), thousands(of)),
-        );
-    }
-    if let Some(repeat) = &divergence.repeat {
-        line(out, "repeat", repeat);
-    }
-    match &divergence.last_agreed {
-        Some(key) => line(out, "agreed", &format!("up to {key}")),
-        None if divergence.phase.is_some() => {
-            line(out, "agreed", "nothing: it is the very first entry");
-        }
-        None => {}
     }
 }
 

@@ -1,8 +1,6 @@
 //! The parts of the text about files: tensors that differ, in the words of `torch.testing.assert_close`, and layers.
 
-use std::fmt::Write as _;
-
-use super::{bytes, line, thousands};
+use super::{line, thousands};
 use crate::compare::Status;
 use crate::difference::{BUCKETS, SpecialCounts};
 use crate::number::Number;
@@ -13,26 +11,6 @@ const MOST_TENSORS: usize = 5;
 
 /// Layers shown.
 const MOST_LAYERS: usize = 10;
-
-pub(super) fn compared(out: &mut String, contents: &Contents, length: u64) {
-    let counts = &contents.counts;
-    let total = counts.identical + counts.close + counts.differing;
-    if total == 0 {
-        return;
-    }
-    let mut text = format!("{} tensors, {}", thousands(total), bytes(length));
-    for (count, what) in [
-        (counts.identical, "identical"),
-        (counts.close, "close"),
-        (counts.differing, "differ"),
-        (counts.left_out, "left out by --only or --ignore"),
-    ] {
-        if count > 0 {
-            let _ = write!(text, "; {} {what}", thousands(count));
-        }
-    }
-    line(out, "compared", &text);
-}
 
 /// The tensors that differ, those that are only close where nothing differs, and the layers they are in.
 pub(super) fn contents(out: &mut String, contents: &Contents) {
