@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::compare::Status;
 use crate::difference::unravel;
+use crate::error::plain;
+use crate::evidence::LONGEST_NAME;
 use crate::report::tensors::{Contents, Counts, TensorReport};
 use crate::report::{Divergence, Report, text};
 use crate::rules::Rules;
@@ -72,7 +74,12 @@ pub fn judge(found: &Found) -> (Verdict, &'static str, String) {
     let count = text::thousands(found.tensors.len() as u64);
     let anything = found.tensors.iter().any(|tensor| tensor.numel > 0);
     if found.tensors.is_empty() && !found.some_left_out.is_empty() {
-        let some = found.some_left_out.join(", ");
+        let some: Vec<_> = found
+            .some_left_out
+            .iter()
+            .map(|name| plain(name, LONGEST_NAME))
+            .collect();
+        let some = some.join(", ");
         let reason = format!(
             "no name passes --only, --ignore and the overrides; there are, for example, {some}"
         );

@@ -3,6 +3,7 @@
 //! Messages are lower-case fragments that name the knob, file, op or run; [`Error::hint`] says what to do next. An error
 //! crosses from a child process to its parent as [`Failure`], so the parent can report the child's own words.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,41 @@ pub enum Error {
     },
 }
 
+/// Longer reasons are of no use to a person.
+const LONGEST_REASON: usize = 1_000;
+
+/// A text from a file as a terminal may be given it: what a terminal would obey is spelled out, and of more than `most`
+/// characters only the first and the last are left, since names come first and reasons last.
+#[must_use]
+pub fn plain(text: &str, most: usize) -> Cow<'_, str> {
+    // Signs that turn the direction of writing round make a text look like another one.
+    let obeyed =
+        |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let mut text = Cow::Borrowed(text);
+    if text.contains(obeyed) {
+        let mut spelled = String::new();
+        for c in text.chars() {
+            if obeyed(c) {
+                spelled.extend(c.escape_default());
+            } else {
+                spelled.push(c);
+            }
+        }
+        text = spelled.into();
+    }
+    let long = if text.len() > most {
+        text.chars().count()
+    } else {
+        0
+    };
+    if long > most {
+        let first = text.chars().take(most / 2);
+        let last = text.chars().skip(long - (most - most / 2));
+        text = first.chain(['…']).chain(last).collect();
+    }
+    text
+}
+
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -147,7 +183,7 @@ impl Error {
     pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_path_buf(),
-            what: what.into(),
+            what: plain(&what.into(), LONGEST_REASON).into_owned(),
         }
     }
 
@@ -155,7 +191,7 @@ impl Error {
     pub fn input(path: &Path, what: impl Into<String>) -> Self {
         Self::Input {
             path: path.to_path_buf(),
-            what: what.into(),
+            what: plain(&what.into(), LONGEST_REASON).into_owned(),
         }
     }
 
@@ -233,5 +269,27 @@ impl Error {
             hint: self.hint(),
             op: self.op().map(str::to_owned),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_would_obey_is_left_in_a_text_and_long_ones_are_cut() {
+        for (text, most, expected) in [
+            ("a.ü", 3, "a.ü"),
+            ("", 0, ""),
+            ("\u{1b}[2J\n", 12, "\\u{1b}[2J\\n"),
+            ("\u{202e}a\u{9b}", 15, "\\u{202e}a\\u{9b}"),
+            ("üüüü", 4, "üüüü"),
+            ("name: üüüreason", 11, "name:…reason"),
+        ] {
+            assert_eq!(plain(text, most), expected);
+        }
+        let what = "\u{1b}".repeat(5_000) + "reason";
+        let error = Error::damaged(Path::new("f"), what).to_string();
+        assert!(error.len() < 1_100 && error.ends_with("reason"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::ffi::map::Map;
 
 pub mod folder;
@@ -28,6 +28,9 @@ pub mod traces;
 
 /// The largest single tensor that is unpacked into memory, in bytes; those that are only mapped may be larger.
 pub const LARGEST_UNPACKED: u64 = 64 << 30;
+
+/// Names are shown so far, in characters; they are compared in full.
+pub const LONGEST_NAME: usize = 500;
 
 /// Everything comparable in one file or folder.
 #[derive(Debug, Default)]
@@ -91,7 +94,7 @@ impl Item {
             Content::Owned(bytes) => Ok(bytes.as_slice().into()),
             Content::Digest(_) => Err(Error::Usage(format!(
                 "of {} only the digest was kept",
-                self.name
+                plain(&self.name, LONGEST_NAME)
             ))),
             Content::Lazy(unpack) => unpack().map(Cow::Owned),
         }

@@ -6,9 +6,13 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::evidence::glob;
+use crate::evidence::raw::line_of;
 use crate::tolerance::Tolerance;
+
+/// Characters of a line of the file that are shown where it is wrong.
+const LONGEST_LINE: usize = 80;
 
 /// What is compared, and when two values count as the same.
 #[derive(Debug, Clone, Default)]
@@ -201,8 +205,22 @@ pub fn today() -> String {
 /// When it cannot be read, is no TOML, or a row does not hold; says which.
 pub fn load(path: &Path, today: &str) -> Result<Vec<Exception>> {
     let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-    let file: File =
-        toml::from_str(&text).map_err(|e| Error::input(path, e.to_string().trim_end()))?;
+    let file: File = toml::from_str(&text).map_err(|error| {
+        let place = error.span().map_or(String::new(), |span| {
+            let (line, column) = line_of(text.as_bytes(), span.start);
+            let start = text
+                .get(..span.start)
+                .unwrap_or_default()
+                .rfind('\n')
+                .map_or(0, |newline| newline + 1);
+            let shown = text[start..].lines().next().unwrap_or_default();
+            format!(
+                "line {line}, column {column}, {}: ",
+                plain(shown, LONGEST_LINE)
+            )
+        });
+        Error::input(path, format!("{place}{}", error.message()))
+    })?;
     if file.overrides.is_empty() {
         return Err(Error::input(path, "it has no [[override]]"));
     }

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::excerpt::{excerpt, is_text};
 use crate::compare::Status;
 use crate::difference::{View, difference};
-use crate::error::{Error, Result};
-use crate::evidence::{Content, Item};
+use crate::error::{Error, Result, plain};
+use crate::evidence::{Content, Item, LONGEST_NAME};
 use crate::report::tensors::{Outside, TensorReport};
 use crate::rules::asked;
 use crate::tolerance::Tolerance;
@@ -68,7 +68,7 @@ pub fn pair(
             tolerance
         };
         let found = difference(reference, candidate, tolerance)
-            .map_err(|error| Error::Usage(format!("{key}: {error}")))?;
+            .map_err(|error| Error::Usage(format!("{}: {error}", plain(key, LONGEST_NAME))))?;
         let mut report = TensorReport::of(key, ours.dtype, &ours.shape, found);
         report.outside = outside(ours);
         report.text = excerpt(&left, &right);

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 
 use super::pairs::{alone, pair};
 use crate::compare::Status;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::evidence::folder::{self, files};
 use crate::evidence::open::open;
 use crate::evidence::table::TableOptions;
-use crate::evidence::{Content, Evidence, Item, traces};
+use crate::evidence::{Content, Evidence, Item, LONGEST_NAME, traces};
 use crate::report::tensors::{Excepted, Outside, TensorReport};
 use crate::rules::{Exception, Name, Rules};
 
@@ -333,12 +333,12 @@ impl Found {
                 ours.format, theirs.format
             ));
         } else if ours.container != theirs.container {
-            let names: Vec<&str> = ours
+            let names: Vec<_> = ours
                 .container
                 .iter()
                 .zip(&theirs.container)
                 .filter(|(ours, theirs)| ours != theirs)
-                .map(|((name, _), _)| name.as_str())
+                .map(|((name, _), _)| plain(name, LONGEST_NAME))
                 .take(SOME)
                 .collect();
             let what = if names.is_empty() {

@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, plain};
 use crate::evidence::table::{TableOptions, csv, json, lines};
 use crate::evidence::{Evidence, npy, npz, raw, safetensors, tfevents, torch_zip, traces};
 use crate::ffi::map::Map;
+
+const MOST_NOTES: usize = 100;
+/// In characters.
+const LONGEST_NOTE: usize = 1_000;
 
 /// One kind of file.
 struct Reader {
@@ -95,5 +99,20 @@ pub fn open(path: &Path, options: &TableOptions) -> Result<Evidence> {
     );
     // A reason found in bytes that were not there is none.
     map.check()?;
+    evidence.map(shown)
+}
+
+/// With notes that can be shown: a hostile file may make endless ones.
+fn shown(mut evidence: Evidence) -> Evidence {
+    let more = evidence.notes.len().saturating_sub(MOST_NOTES);
+    evidence.notes.truncate(MOST_NOTES);
+    for note in &mut evidence.notes {
+        *note = plain(note, LONGEST_NOTE).into_owned();
+    }
+    if more > 0 {
+        evidence
+            .notes
+            .push(format!("and {more} more of such notes"));
+    }
     evidence
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::error::plain;
 use crate::number::Number;
 use crate::report::escape::shortened;
 use crate::report::{Report, words};
@@ -9,6 +10,9 @@ use crate::verdict::Verdict;
 
 mod runs;
 mod tensors;
+
+/// Characters of a line.
+const LONGEST_LINE: usize = 4_000;
 
 /// Whether to paint words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub fn render(report: &Report, color: Color) -> String {
         line(
             &mut out,
             "",
-            &format!("\n{}  {}", color.verdict(report.verdict), report.reason),
+            &format!("\n{}  {}", color.verdict(report.verdict), reason(report)),
         );
         for next in &report.next {
             line(&mut out, "next", next);
@@ -72,17 +76,25 @@ pub fn brief(report: &Report, color: Color) -> String {
     format!(
         "{}  {name}{}\n",
         color.verdict(report.verdict),
-        report.reason
+        reason(report)
     )
 }
 
+/// One line under a label, where names out of files stand; or, without a label, a text of our own.
 fn line(out: &mut String, label: &str, text: &str) {
     // Writing to a String cannot fail.
     let _ = if label.is_empty() {
         writeln!(out, "{text}")
     } else {
-        writeln!(out, "  {label:<10} {text}")
+        writeln!(out, "  {label:<10} {}", plain(text, LONGEST_LINE))
     };
+}
+
+/// The reason, which may be a few lines that a program said.
+fn reason(report: &Report) -> String {
+    let lines = report.reason.split('\n');
+    let lines: Vec<_> = lines.map(|line| plain(line, LONGEST_LINE)).collect();
+    lines.join("\n")
 }
 
 fn one(out: &mut String, report: &Report, color: Color) {
@@ -96,7 +108,7 @@ fn one(out: &mut String, report: &Report, color: Color) {
         &format!(
             "{}  {name}: {}",
             color.verdict(report.verdict),
-            report.reason
+            reason(report)
         ),
     );
     if let Some(subject) = &report.subject {
