@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::dtype::Dtype;
@@ -15,11 +15,51 @@ use crate::ffi::map::Map;
 /// The format's own limit for headers.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-#[derive(Deserialize)]
+/// The entry that is no tensor.
+const METADATA: &str = "__metadata__";
+
+#[derive(serde::Deserialize)]
 struct Tensor {
     dtype: String,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
+}
+
+/// The whole header. One that names a tensor twice is refused: readers would disagree about which is meant.
+#[derive(Default)]
+struct Header {
+    tensors: BTreeMap<String, Tensor>,
+    metadata: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        from.deserialize_map(Header::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Header {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<Self, A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let twice = if name == METADATA {
+                self.metadata.replace(map.next_value()?).is_some()
+            } else {
+                self.tensors
+                    .insert(name.clone(), map.next_value()?)
+                    .is_some()
+            };
+            if twice {
+                return Err(A::Error::custom(format!("{name} occurs twice")));
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// Whether these bytes begin as a safetensors file does.
@@ -50,20 +90,18 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
             ))
         })?;
     let start = usize::try_from(end).unwrap_or(usize::MAX);
-    let header: BTreeMap<String, Value> = serde_json::from_slice(&map[8..start])
-        .map_err(|e| wrong(format!("offset 8: the header is no JSON object: {e}")))?;
+    let header: Header = serde_json::from_slice(&map[8..start])
+        .map_err(|e| wrong(format!("offset 8: the header: {e}")))?;
     let mut evidence = Evidence {
         format: "safetensors",
         ..Evidence::default()
     };
     let mut placed = Vec::new();
-    for (name, value) in header {
-        if name == "__metadata__" {
-            evidence.container.push((name, value.to_string()));
-            continue;
-        }
-        let tensor: Tensor =
-            serde_json::from_value(value).map_err(|e| wrong(format!("offset 8: {name}: {e}")))?;
+    if let Some(metadata) = header.metadata {
+        let name = METADATA.to_owned();
+        evidence.container.push((name, metadata.to_string()));
+    }
+    for (name, tensor) in header.tensors {
         placed.push((tensor.data_offsets, name.clone()));
         evidence.items.push(item(path, map, start, name, tensor)?);
     }
@@ -205,6 +243,14 @@ mod tests {
             ("", &[][..]),
             ("{", &[]),
             ("[]", &[]),
+            (
+                r#"{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#,
+                &[0; 4],
+            ),
+            (
+                r#"{"x":{"dtype":"U8","dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#,
+                &[0; 4],
+            ),
             (
                 r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
                 &[0; 7],
