@@ -23,6 +23,10 @@ pub mod json;
 pub mod lines;
 mod parse;
 
+/// Names may be this many times as long as the text, all in all. One long key with many values below it would make a small
+/// file large.
+const LONGEST_NAMES: usize = 64;
+
 /// How the rows of tables are paired.
 #[derive(Debug, Clone, Default)]
 pub struct TableOptions {
@@ -204,12 +208,12 @@ fn owned(
     }
 }
 
-/// A finished table: of whole columns, or of single cells where its rows have keys.
+/// A finished table of `length` bytes: of whole columns, or of single cells where its rows have keys.
 fn table(
     path: &Path,
     format: &'static str,
     columns: Vec<(String, Column)>,
-    rows: usize,
+    (rows, length): (usize, usize),
     options: &TableOptions,
 ) -> Result<Evidence> {
     let lacking: Vec<&str> = options
@@ -238,13 +242,20 @@ fn table(
         return Ok(evidence);
     }
     let labels = labels(&columns, &options.keys, rows);
+    let mut left = length.saturating_mul(LONGEST_NAMES).saturating_add(1 << 20);
     for (name, column) in columns {
         if options.keys.contains(&name) {
             continue;
         }
         for (row, cell) in column.cells {
             let label = usize::try_from(row).ok().and_then(|row| labels.get(row));
-            items.push(cell.item(format!("{name}[{}]", label.map_or("", |label| label))));
+            let name = format!("{name}[{}]", label.map_or("", |label| label));
+            left = left.checked_sub(name.len()).ok_or_else(|| {
+                let what =
+                    "the names of its cells, each with its row's key, are far longer than the file";
+                Error::damaged(path, what)
+            })?;
+            items.push(cell.item(name));
         }
     }
     finish(path, format, items)

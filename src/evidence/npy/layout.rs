@@ -7,6 +7,9 @@ use crate::evidence::npy::literal::Value;
 /// unpacks the array again.
 const MOST_FIELDS: usize = 64;
 
+/// Names of fields with those of the fields they are in. Each field has its own, so long ones would make a small header large.
+const LONGEST_PATH: usize = 4096;
+
 /// A part of each element that becomes a tensor: all of it, or a field of a structured type.
 #[derive(Debug, Clone)]
 pub struct Leaf {
@@ -92,6 +95,11 @@ fn record(
             },
             _ => return Err(wrong()),
         };
+        if path.len() + name.len() > LONGEST_PATH {
+            return Err(format!(
+                "a field's name is longer than {LONGEST_PATH} bytes"
+            ));
+        }
         let large = || format!("{field} is larger than any memory");
         let count = repeat
             .iter()
@@ -103,12 +111,13 @@ fn record(
                 let leaf = simple(text)?;
                 let each = leaf.bytes;
                 // Bytes between the fields, which nobody wrote.
-                if !(name.is_empty()
+                let padding = name.is_empty()
                     && leaf
                         .declared
                         .as_ref()
-                        .is_some_and(|word| word.starts_with('V')))
-                {
+                        .is_some_and(|word| word.starts_with('V'));
+                // One more than are kept: enough to know that they are too many.
+                if !padding && leaves.len() <= MOST_FIELDS {
                     leaves.push(Leaf {
                         name: format!("{path}.{name}"),
                         shape: repeat.iter().chain(&leaf.shape).copied().collect(),

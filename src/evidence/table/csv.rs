@@ -79,7 +79,7 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
         rows += 1;
     }
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    table(path, "csv", columns, rows, options)
+    table(path, "csv", columns, (rows, text.len()), options)
 }
 
 fn reader(text: &str) -> ::csv::Reader<&[u8]> {

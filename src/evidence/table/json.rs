@@ -7,14 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parse::{Value, parse};
-use super::{Cell, Column, finish, numbers, owned, text, wrong_at};
+use super::{Cell, Column, LONGEST_NAMES, finish, numbers, owned, text, wrong_at};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Item};
 use crate::ffi::map::Map;
-
-/// Names may be this many times as long as the text, all in all. One long key with many values below it would make a small
-/// file large.
-const LONGEST_NAMES: usize = 64;
 
 /// Whether these bytes, of a whole file, begin and end as a JSON object or list does.
 #[must_use]

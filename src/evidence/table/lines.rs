@@ -62,7 +62,7 @@ pub fn read(path: &Path, map: &Arc<Map>, options: &TableOptions) -> Result<Evide
         path,
         "json lines",
         columns.into_iter().collect(),
-        rows,
+        (rows, text.len()),
         options,
     )
 }
