@@ -10,6 +10,12 @@ use crate::ffi::map::Map;
 
 /// Where names of keys that are no plain text are cut.
 const LONGEST_TEXT: usize = 1024;
+/// Integers of more bytes are written in base 16: base 10 takes time that grows with the square of their length.
+const LONGEST_DECIMAL: usize = 128;
+
+/// Text that means something to this reader (module names, keys of storages, types) is shorter. It is looked at again each
+/// time its value is met, which may be very often.
+const LONGEST_WORD: usize = 4096;
 
 /// A value's number in its graph.
 pub type Id = u32;
@@ -230,12 +236,14 @@ impl Pickle {
         self.str(*ids.get(index)?)
     }
 
-    /// Text that is UTF-8.
+    /// Text that is UTF-8, if it is short enough to be a word.
     #[must_use]
     pub fn str(&self, id: Id) -> Option<&str> {
         match self.node(id) {
-            Node::Str(place, _) => std::str::from_utf8(self.raw(place)).ok(),
-            Node::Text(text) => Some(text),
+            Node::Str(place, _) if place.len() <= LONGEST_WORD => {
+                std::str::from_utf8(self.raw(place)).ok()
+            }
+            Node::Text(text) if text.len() <= LONGEST_WORD => Some(text),
             _ => None,
         }
     }
@@ -352,7 +360,7 @@ pub fn decimal(raw: &[u8]) -> String {
     for byte in digits.iter_mut().filter(|_| negative) {
         (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
     }
-    if digits.len() > LONGEST_TEXT {
+    if digits.len() > LONGEST_DECIMAL {
         let hex: Vec<String> = digits
             .iter()
             .rev()

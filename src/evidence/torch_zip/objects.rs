@@ -12,6 +12,7 @@ impl Walk<'_> {
             Node::None => Ok(()),
             Node::Dict(entries) if entries.is_empty() => Ok(()),
             Node::Dict(entries) => {
+                self.count(entries.len())?;
                 // Version numbers that torch keeps beside a state dict.
                 let metadata = |&&(key, _): &&(Id, Id)| pickle.str(key) == Some("_metadata");
                 if let [(_, value)] = entries.iter().filter(metadata).collect::<Vec<_>>()[..] {
@@ -57,17 +58,18 @@ impl Walk<'_> {
     pub(super) fn object(&mut self, object: &Object, name: &str) -> Done {
         let pickle = self.pickle;
         let args = pickle.seq(object.args).unwrap_or_default();
-        let pairs: Option<Vec<_>> = args.first().and_then(|&list| pickle.seq(list)).map(|list| {
-            list.iter()
-                .filter_map(|&pair| match pickle.seq(pair) {
-                    Some(&[key, value]) => Some((key, value)),
-                    _ => None,
-                })
-                .collect()
-        });
+        let first = args
+            .first()
+            .and_then(|&list| pickle.seq(list))
+            .unwrap_or_default();
         match pickle.global(object.call).unwrap_or_default() {
             ("collections", "OrderedDict" | "defaultdict") => {
-                let mut entries = pairs.unwrap_or_default();
+                self.count(first.len())?;
+                let pair = |&pair: &Id| match pickle.seq(pair) {
+                    Some(&[key, value]) => Some((key, value)),
+                    _ => None,
+                };
+                let mut entries: Vec<_> = first.iter().filter_map(pair).collect();
                 entries.extend(&object.entries);
                 for &state in &object.states {
                     self.attributes(name, state)?;
@@ -75,11 +77,7 @@ impl Walk<'_> {
                 return self.entries(name, &entries);
             }
             ("collections", "deque") => {
-                let mut ids = args
-                    .first()
-                    .and_then(|&list| pickle.seq(list))
-                    .unwrap_or_default()
-                    .to_vec();
+                let mut ids = first.to_vec();
                 ids.extend(&object.items);
                 return self.list(args.first().copied().unwrap_or(0), name, &ids);
             }
@@ -90,13 +88,9 @@ impl Walk<'_> {
                 self.later(args[0], name.to_owned())?;
             }
             ("builtins" | "__builtin__", "set" | "frozenset") => {
-                let ids = args
-                    .first()
-                    .and_then(|&list| pickle.seq(list))
-                    .unwrap_or_default();
                 // Its own id is already entered; the list inside it stands for it.
                 let id = args.first().copied().unwrap_or(0);
-                return self.set(id, name, ids);
+                return self.set(id, name, first);
             }
             _ if self.known(object.call, args, name, 0)? => {}
             _ => self.opaque(object, args, name)?,

@@ -144,6 +144,12 @@ impl Record {
         self.map.check()
     }
 
+    /// The checksum that the directory says.
+    #[must_use]
+    pub fn crc(&self) -> u32 {
+        self.crc
+    }
+
     /// Whether its bytes have the checksum that the directory says. torch can be told to write none.
     #[must_use]
     pub fn checks(&self, bytes: &[u8]) -> bool {
