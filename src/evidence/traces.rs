@@ -1,10 +1,11 @@
 //! Traces of our own as evidence: values where they were kept, digests where not.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::evidence::{Content, Evidence, Item};
+use crate::error::{Error, Result};
+use crate::evidence::{Content, Evidence, Item, length};
 use crate::trace::Trace;
 
 /// Whether this is the folder of a trace.
@@ -24,8 +25,27 @@ pub fn read(path: &Path) -> Result<Evidence> {
         ..Evidence::default()
     };
     let mut digests = 0;
+    let mut names = BTreeSet::new();
     for (at, entry) in trace.entries.iter().enumerate() {
-        let content = if trace.value(entry).is_some() {
+        let name = entry.key.to_string();
+        let needed = length(path, &name, entry.dtype, &entry.shape)?;
+        let value = trace.value(entry);
+        if let Some(held) = value.as_ref().map(|value| value.len() as u64)
+            && held != needed
+        {
+            let what = format!(
+                "{name}: {} {:?} needs {needed} bytes and has {held}",
+                entry.dtype, entry.shape
+            );
+            return Err(Error::damaged(path, what));
+        }
+        if !names.insert(name.clone()) {
+            return Err(Error::damaged(
+                path,
+                format!("two entries are called {name}"),
+            ));
+        }
+        let content = if value.is_some() {
             let trace = Arc::clone(&trace);
             Content::Lazy(Box::new(move || {
                 let value = trace.value(&trace.entries[at]);
@@ -36,7 +56,7 @@ pub fn read(path: &Path) -> Result<Evidence> {
             Content::Digest(entry.digest)
         };
         evidence.items.push(Item {
-            name: entry.key.to_string(),
+            name,
             dtype: entry.dtype,
             declared: None,
             shape: entry.shape.clone(),
