@@ -36,6 +36,8 @@ pub enum When {
 }
 
 #[derive(Debug, clap::Args)]
+// Commands have an `Args` of their own, and clap makes a group of each name.
+#[group(skip)]
 pub struct Args {
     /// What standard output shows
     #[arg(long, default_value = "text", value_name = "FORMAT", value_parser = formats())]
