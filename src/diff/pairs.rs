@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::excerpt::{excerpt, is_text};
 use crate::compare::Status;
 use crate::difference::{View, difference};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, plain};
 use crate::evidence::{Content, Item, LONGEST_NAME};
 use crate::report::tensors::{Outside, TensorReport};
@@ -46,6 +47,13 @@ pub fn pair(
         return Ok(alone(key, ours, status));
     }
     let (left, right) = (ours.bytes()?, theirs.bytes()?);
+    // Words, and numbers that nobody here can read, are the same bytes or something else: there is no nearness in them.
+    let words = ours.declared.is_some() && ours.dtype == Dtype::Uint8;
+    let tolerance = if words {
+        &Tolerance::Bitwise
+    } else {
+        tolerance
+    };
     let bitwise = *tolerance == Tolerance::Bitwise;
     let report = if bitwise && same_dtype && same_bytes(&left, &right) {
         alone(key, ours, Status::Identical)

@@ -81,7 +81,7 @@ fn read_member(path: &Path, map: &Arc<Map>, name: &str, member: &Member) -> Resu
         return Ok(vec![Item {
             name: name.to_owned(),
             dtype: Dtype::Uint8,
-            declared: None,
+            declared: Some("bytes".into()),
             shape: vec![member.size],
             content: if member.stored {
                 Content::Mapped(Arc::clone(map), member.data.clone())

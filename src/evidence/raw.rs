@@ -23,7 +23,7 @@ pub fn read(_path: &Path, map: &Arc<Map>) -> Result<Evidence> {
         items: vec![Item {
             name: "bytes".into(),
             dtype: Dtype::Uint8,
-            declared: text.then(|| "text".into()),
+            declared: Some(if text { "text" } else { "bytes" }.into()),
             shape: vec![map.len() as u64],
             content: Content::Mapped(Arc::clone(map), 0..map.len()),
         }],

@@ -243,8 +243,8 @@ def others():
     write("notes.txt", "grüße\n")
     with open(at("blob.bin"), "wb") as f:
         f.write(struct.pack("<4I", 0, 1, 2, 0xFFFFFFFF))
-    for name in ["notes.txt", "blob.bin"]:
-        truth[name] = [item("bytes", np.fromfile(at(name), np.uint8))]
+    for name, declared in [("notes.txt", "text"), ("blob.bin", "bytes")]:
+        truth[name] = [item("bytes", np.fromfile(at(name), np.uint8), declared)]
 
 
 if __name__ == "__main__":
