@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use samebits::error::{Error, Result};
-use samebits::evidence::{Evidence, Item, torch_zip};
+use samebits::evidence::torch_zip::{self, legacy};
+use samebits::evidence::{Evidence, Item};
 use samebits::ffi::map::Map;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -204,26 +205,57 @@ fn a_whole_module_has_the_tensors_of_its_state_dict() {
 }
 
 #[test]
-fn legacy_files_are_recognised_as_such_and_compared_as_bytes() {
-    let path = fixture("legacy.pt");
-    let bytes = std::fs::read(&path).unwrap();
-    assert!(torch_zip::recognises_legacy(&bytes) && !torch_zip::recognises(&bytes));
-    let evidence = torch_zip::read_legacy(&Arc::new(Map::open(&path).unwrap()));
-    assert_eq!(evidence.format, "torch legacy pickle");
-    assert_eq!(evidence.items[0].bytes().unwrap().as_ref(), bytes);
-    assert_eq!(evidence.notes.len(), 1);
+fn a_file_without_an_archive_holds_what_an_archive_would() {
+    let archive = all_said(&read("checkpoint.pt"));
+    let state: BTreeMap<String, Said> = archive
+        .into_iter()
+        .filter_map(|(name, said)| Some((name.strip_prefix("model.")?.to_owned(), said)))
+        .collect();
+    for file in ["legacy.pt", "legacy_4.pt"] {
+        let bytes = std::fs::read(fixture(file)).unwrap();
+        assert!(legacy::recognises(&bytes) && !torch_zip::recognises(&bytes));
+        let whole = read_legacy(&bytes).unwrap();
+        assert_eq!(all_said(&whole), state, "{file}");
+        assert!(whole.notes.is_empty());
+        assert!(container(&whole, "_metadata").is_some_and(|text| text.contains("version")));
+        // The last byte is the last storage's.
+        let mut other = bytes.clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert_ne!(all_said(&read_legacy(&other).unwrap()), state, "{file}");
+        for at in 0..bytes.len() {
+            let refused = matches!(read_legacy(&bytes[..at]), Err(Error::Damaged { .. }));
+            assert!(refused, "{file} cut at {at}");
+        }
+        assert!(read_legacy(&[&bytes[..], b"x"].concat()).is_err());
+    }
     for file in fixtures() {
         let bytes = std::fs::read(fixture(&file)).unwrap();
         assert!(
-            torch_zip::recognises(&bytes[..200]) && !torch_zip::recognises_legacy(&bytes),
+            torch_zip::recognises(&bytes[..200]) && !legacy::recognises(&bytes),
             "{file}"
         );
     }
     assert!(
         !torch_zip::recognises(b"PK\x03\x04")
             && !torch_zip::recognises(b"")
-            && !torch_zip::recognises_legacy(b"")
+            && !legacy::recognises(b"")
     );
+}
+
+#[test]
+fn a_module_without_an_archive_is_the_one_with_and_its_source_code_is_no_evidence() {
+    let path = fixture("legacy_module.pt");
+    let module = legacy::read(&path, &Arc::new(Map::open(&path).unwrap())).unwrap();
+    assert_eq!(all_said(&module), all_said(&read("module.pt")));
+    let source = container(&module, "source of torch.nn.modules.linear.Linear");
+    assert_eq!(source.map(str::len), Some(16));
+}
+
+fn read_legacy(bytes: &[u8]) -> Result<Evidence> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.pt");
+    std::fs::write(&path, bytes).unwrap();
+    legacy::read(&path, &Arc::new(Map::open(&path)?))
 }
 
 /// All archives of torch's.
@@ -231,7 +263,7 @@ fn fixtures() -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(fixture(""))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !["expected.json", "legacy.pt"].contains(&name.as_str()))
+        .filter(|name| name != "expected.json" && !name.starts_with("legacy"))
         .collect();
     names.sort();
     names
@@ -641,8 +673,12 @@ fn plain_numbers_and_texts_keep_their_values() {
 
 /// Reads damaged bytes and everything that still seems to be there.
 fn survive(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
+    survives(|| read_bytes(bytes))
+}
+
+fn survives(read: impl Fn() -> Result<Evidence>) -> std::result::Result<(), TestCaseError> {
     let started = Instant::now();
-    match read_bytes(bytes) {
+    match read() {
         Ok(evidence) => {
             for item in &evidence.items {
                 if let Ok(bytes) = item.bytes() {
@@ -687,6 +723,20 @@ proptest! {
             bytes[from + at.index(long)] = value;
         }
         survive(&bytes)?;
+    }
+
+    #[test]
+    fn no_flipped_bytes_without_an_archive_make_it_panic_or_hang(
+        module in any::<bool>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let file = if module { "legacy_module.pt" } else { "legacy_4.pt" };
+        let mut bytes = std::fs::read(fixture(file)).unwrap();
+        for (at, value) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        survives(|| read_legacy(&bytes))?;
     }
 
     #[test]

@@ -34,8 +34,8 @@ const READERS: &[Reader] = &[
         read: |path, map, _| torch_zip::read(path, map),
     },
     Reader {
-        recognises: |_, bytes| torch_zip::recognises_legacy(bytes),
-        read: |_, map, _| Ok(torch_zip::read_legacy(map)),
+        recognises: |_, bytes| torch_zip::legacy::recognises(bytes),
+        read: |path, map, _| torch_zip::legacy::read(path, map),
     },
     Reader {
         recognises: |path, _| ends(path, &["npz"]),

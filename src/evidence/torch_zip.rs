@@ -1,4 +1,4 @@
-//! What `torch.save` and `torch.jit.save` write: a zip archive with a pickle and one record for each storage. The pickle
+//! What `torch.save` and `torch.jit.save` write: a zip archive (before 1.6 none, see [`legacy`]) with a pickle and one record for each storage. The pickle
 //! says which tensors there are; it is read, and nothing in it is ever called.
 //!
 //! Checkpoints that hold the same are equal whatever the archive is called, in which order dicts were filled, how records
@@ -15,6 +15,7 @@ use crate::ffi::map::Map;
 
 mod graph;
 mod known;
+pub mod legacy;
 mod names;
 mod numpy;
 mod objects;
@@ -63,42 +64,6 @@ pub fn recognises(bytes: &[u8]) -> bool {
         })
 }
 
-/// Whether these bytes begin as `torch.save` wrote before 1.6 and still does when asked: pickles without an archive,
-/// after a magic number of ten bytes.
-#[must_use]
-pub fn recognises_legacy(bytes: &[u8]) -> bool {
-    let magic = [
-        0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.',
-    ];
-    bytes.first() == Some(&0x80) && bytes.get(2..15) == Some(&magic)
-}
-
-/// A legacy file as bytes: its pickles mix tensors with the addresses of their storages.
-#[must_use]
-pub fn read_legacy(map: &Arc<Map>) -> Evidence {
-    let mut found = Named::new(u64::MAX);
-    let content = Content::Mapped(Arc::clone(map), 0..map.len());
-    let declared = Some("torch legacy pickle".to_owned());
-    // One item: no limit is near.
-    let _ = found.item(
-        "file",
-        Dtype::Uint8,
-        declared,
-        vec![map.len() as u64],
-        content,
-    );
-    Evidence {
-        format: "torch legacy pickle",
-        items: found.items.into_values().collect(),
-        notes: vec![
-            "saved without an archive, as torch did before 1.6; compared as bytes, which differ from process to \
-             process even where the tensors are equal. Load it and torch.save it again to compare tensors"
-                .into(),
-        ],
-        container: Vec::new(),
-    }
-}
-
 /// Reads a mapped checkpoint or `TorchScript` archive.
 ///
 /// # Errors
@@ -113,8 +78,7 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
         format: if script { "TorchScript" } else { "torch" },
         ..Evidence::default()
     };
-    let budget = (map.len() as u64).saturating_mul(READS_PER_BYTE);
-    let mut found = Named::new(budget.saturating_add(READS_AT_LEAST));
+    let mut found = Named::new(budget(map));
     let mut shared = Shared::default();
     for (name, folder, root) in [
         ("data.pkl", "data", ""),
@@ -129,18 +93,11 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
     }
     files(path, &archive, &top, &shared, &mut found)?;
     evidence.notes.extend(found.notes());
-    for users in shared.users.values().filter(|users| users.len() > 1) {
-        let tied = users[1..].join(", ");
-        found
-            .container
-            .push((format!("storage of {}", users[0]), tied));
-    }
+    say_shared(&shared, &mut found);
     evidence.container = found.container.split_off(0);
     let mut say = |key: &str, value: String| evidence.container.push((key.to_owned(), value));
     say("top folder", top);
     say("order of dict entries", found.order());
-    let devices: Vec<_> = shared.locations.into_iter().take(64).collect();
-    say("devices", devices.join(", "));
     say(
         "zip time stamps",
         format!("{:x?}", &archive.times[..archive.times.len().min(8)]),
@@ -149,6 +106,25 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
     evidence.items = found.items.into_values().collect();
     map.check()?;
     Ok(evidence)
+}
+
+/// What comparing may read of a file.
+fn budget(map: &Map) -> u64 {
+    (map.len() as u64)
+        .saturating_mul(READS_PER_BYTE)
+        .saturating_add(READS_AT_LEAST)
+}
+
+/// Which tensors share a storage, and where storages were.
+fn say_shared(shared: &Shared, found: &mut Named) {
+    for users in shared.users.values().filter(|users| users.len() > 1) {
+        let tied = users[1..].join(", ");
+        found
+            .container
+            .push((format!("storage of {}", users[0]), tied));
+    }
+    let devices: Vec<_> = shared.locations.iter().take(64).cloned().collect();
+    found.container.push(("devices".into(), devices.join(", ")));
 }
 
 fn top_folder(path: &Path, archive: &Archive) -> Result<String> {

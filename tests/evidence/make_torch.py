@@ -303,6 +303,8 @@ scripted.save(str(here / "script.pt"), _extra_files={"labels.txt": b"cat\ndog\n"
 expected["script.pt"] = None
 note("script parameters", dict(scripted.state_dict()))
 torch.save(model.state_dict(), here / "legacy.pt", _use_new_zipfile_serialization=False)
+torch.save(model.state_dict(), here / "legacy_4.pt", _use_new_zipfile_serialization=False, pickle_protocol=4)
+torch.save(model, here / "legacy_module.pt", _use_new_zipfile_serialization=False)
 
 # A big-endian machine's file, from the bytes of a little-endian one.
 with zipfile.ZipFile(here / "dtypes.pt") as old, zipfile.ZipFile(here / "big_endian.pt", "w") as new:

@@ -248,10 +248,17 @@ impl Pickle {
         }
     }
 
-    /// Module and name.
+    /// Module and name. Files without an archive keep the source code beside a module's class.
     #[must_use]
     pub fn global(&self, id: Id) -> Option<(&str, &str)> {
-        match self.node(id) {
+        let class = match self.node(id) {
+            Node::Persistent(of) => match self.seq(*of)? {
+                &[kind, class, ..] if self.str(kind) == Some("module") => class,
+                _ => return None,
+            },
+            _ => id,
+        };
+        match self.node(class) {
             Node::Global(module, name) => Some((
                 std::str::from_utf8(self.raw(module)).ok()?,
                 std::str::from_utf8(self.raw(name)).ok()?,

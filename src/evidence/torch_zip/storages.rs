@@ -146,6 +146,14 @@ impl<'a> Storages<'a> {
     }
 }
 
+/// Bytes of an element of a storage of this type.
+pub fn width(kind: &str) -> Option<usize> {
+    match kind {
+        "UntypedStorage" | "QUInt4x2Storage" | "QUInt2x4Storage" => Some(1),
+        _ => typed(kind).map(Dtype::size),
+    }
+}
+
 fn typed(kind: &str) -> Option<Dtype> {
     Some(match kind {
         "DoubleStorage" => Dtype::Float64,

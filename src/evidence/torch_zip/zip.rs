@@ -26,7 +26,7 @@ const END_LENGTH: usize = 22;
 const DEFLATE_RATIO: u64 = 1032;
 
 /// An archive: its records by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Archive {
     /// By name as written, with the top folder.
     pub records: BTreeMap<String, Record>,
@@ -118,6 +118,20 @@ impl Archive {
 }
 
 impl Record {
+    /// A part of a file as a record, where no archive says so.
+    #[must_use]
+    pub fn stored(map: &Arc<Map>, path: &Path, name: &str, place: Range<usize>) -> Self {
+        Self {
+            map: Arc::clone(map),
+            path: Arc::new(path.to_path_buf()),
+            name: name.into(),
+            size: place.len(),
+            place,
+            deflated: false,
+            crc: 0,
+        }
+    }
+
     /// Its name as written, with the top folder.
     #[must_use]
     pub fn name(&self) -> &str {
