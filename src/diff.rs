@@ -12,6 +12,7 @@ use crate::rules::Rules;
 use crate::tolerance::Tolerance;
 use crate::verdict::Verdict;
 
+mod events;
 mod excerpt;
 mod layers;
 mod pairs;

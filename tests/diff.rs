@@ -402,6 +402,85 @@ fn folders_are_paired_by_path_and_patterns_choose_files_and_tensors() {
 }
 
 #[test]
+fn event_files_of_two_runs_are_paired_although_time_host_and_process_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |side: &str, names: [&str; 3]| {
+        for (name, fixture_name) in names.iter().zip(["new", "new", "other"]) {
+            let path = folder.path().join(side).join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let from = format!("evidence/arrays/{fixture_name}.tfevents");
+            fs::copy(fixture(&from), path).unwrap();
+        }
+        folder.path().join(side)
+    };
+    let a = make(
+        "a",
+        [
+            "runs/Nov20_12-58-40_here/events.out.tfevents.1763642000.here.7.0",
+            "events.out.tfevents.1763642000.here.7.9",
+            "events.out.tfevents.1763642000.here.7.10",
+        ],
+    );
+    let b = make(
+        "b",
+        [
+            "runs/Nov21_01-02-03_an.other/events.out.tfevents.1763686923.an.other.41.0",
+            "events.out.tfevents.1763686923.an.other.41.1",
+            "events.out.tfevents.1763686930.an.other.8.0",
+        ],
+    );
+    let (code, report, text) = between(&a, &b, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(report["notes"].to_string().contains("3 of them"), "{text}");
+    let keys = report["tensors"].to_string();
+    assert!(keys.contains("1763642000.here.7.10:") && !keys.contains("an.other"));
+    // The other way round in time, the second file is not the second.
+    let c = make(
+        "c",
+        [
+            "runs/Nov21_01-02-03_an.other/events.out.tfevents.1763686923.an.other.41.0",
+            "events.out.tfevents.1763686930.an.other.8.0",
+            "events.out.tfevents.1763686923.an.other.41.1",
+        ],
+    );
+    assert_eq!(between(&a, &c, &[]).0, 1);
+    // A file more is a difference; in another folder it is another file.
+    fs::copy(
+        fixture("evidence/arrays/new.tfevents"),
+        b.join("events.out.tfevents.1763686999.an.other.9.0"),
+    )
+    .unwrap();
+    let (code, report, _) = between(&a, &b, &[]);
+    assert_eq!((code, &report["counts"]["differing"]), (1, &1.into()));
+    assert_eq!(report["first_divergence"]["status"], "extra");
+}
+
+#[test]
+fn no_tolerance_makes_one_word_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let loose = &["--rtol", "1", "--atol", "9"][..];
+    for (one, other) in [
+        (at("a.txt", b"loss a"), at("b.txt", b"loss b")),
+        (at("a.bin", b"\0\x01"), at("b.bin", b"\0\x02")),
+        (
+            at("a.json", b"{\"k\": \"a\"}"),
+            at("b.json", b"{\"k\": \"b\"}"),
+        ),
+    ] {
+        assert_eq!(between(&one, &other, loose).0, 1, "{}", one.display());
+        assert_eq!(between(&one, &one, loose).0, 0);
+    }
+    // Numbers are near each other.
+    let (one, other) = (at("c.json", b"{\"k\": 1}"), at("d.json", b"{\"k\": 2}"));
+    assert_eq!(between(&one, &other, loose).1["verdict"], "close");
+}
+
+#[test]
 fn names_that_are_no_utf8_are_compared_too() {
     use std::os::unix::ffi::OsStringExt;
     let folder = tempfile::tempdir().unwrap();

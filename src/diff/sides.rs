@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::events;
 use super::pairs::{alone, pair};
 use crate::compare::Status;
 use crate::error::{Error, Result, plain};
@@ -120,7 +121,8 @@ impl Found {
 
     fn folders(&mut self, reference: &Path, candidate: &Path, rules: &Rules) -> Result<()> {
         use folder::Found::{File, Link, Special};
-        let (ours, theirs) = (files(reference)?, files(candidate)?);
+        let (ours, mut theirs) = (files(reference)?, files(candidate)?);
+        self.notes.extend(events::pair(&ours, &mut theirs));
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         // Patterns that all mean files leave the other files unopened.
         let means_file = |pattern: &String| {
