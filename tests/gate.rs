@@ -233,6 +233,31 @@ fn runs_are_planned_for_a_rate_and_end_at_the_first_divergence() {
 }
 
 #[test]
+fn the_first_difference_is_the_earliest_step_and_its_growth_is_shown() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "{}; for s in 1 2 9 10; do mkdir -p step-$s; echo \"{{\\\"w\\\": [1.5, $((s > 1 ? n * s : 0))]}}\" > step-$s/w.json; done",
+        counter(outside.path())
+    );
+    let (code, report) = report(command(folder.path(), &[], &script));
+    assert_eq!(code, 1, "{report}");
+    let first = &report["first_divergence"];
+    // In the order of names step-10 comes before step-2.
+    assert_eq!(
+        (&first["step"], &first["name"]),
+        (&2.into(), &"step-2/w.json:w".into())
+    );
+    let growth = report["growth"].as_array().unwrap();
+    let steps: Vec<u64> = growth
+        .iter()
+        .map(|one| one["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(steps, [2, 9, 10]);
+    assert_eq!(growth[2]["greatest_abs"], 10.0);
+}
+
+#[test]
 fn settings_are_pinned_kept_left_alone_or_refused() {
     let script = "echo $PYTHONHASHSEED $CUBLAS_WORKSPACE_CONFIG $OMP_NUM_THREADS $MINE > env.txt; seq 9 >> env.txt";
     let kept = tempfile::tempdir().unwrap();

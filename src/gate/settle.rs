@@ -76,6 +76,7 @@ pub(super) fn settle(
         );
         report.set_verdict(Verdict::Diverged, "diverged", reason);
         report.first_divergence = first;
+        report.growth = step::growth(found);
         advise(report, found, options);
     } else {
         let worst = series

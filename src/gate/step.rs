@@ -1,6 +1,9 @@
 //! Which step a difference belongs to, as far as names and positions tell: training scripts put it into the names of files,
 //! or write one value a step.
 
+use std::collections::BTreeMap;
+
+use crate::compare::{Growth, Status};
 use crate::diff::{self, Found};
 use crate::report::Divergence;
 use crate::report::tensors::TensorReport;
@@ -15,6 +18,33 @@ pub(super) fn first(found: &Found, run: usize) -> Option<Divergence> {
     let mut divergence = diff::divergence(first, run);
     divergence.step = step(first);
     Some(divergence)
+}
+
+/// How far apart the runs are step by step, from the first that differs, as far as names tell steps.
+pub(super) fn growth(found: &Found) -> Vec<Growth> {
+    let mut steps: BTreeMap<u64, Growth> = BTreeMap::new();
+    for tensor in &found.tensors {
+        let Some(step) = in_name(&tensor.key) else {
+            continue;
+        };
+        let growth = steps.entry(step).or_insert(Growth {
+            step: Some(step),
+            entries: 0,
+            differing: 0,
+            greatest_abs: None,
+            max_ulp: None,
+        });
+        growth.entries += 1;
+        growth.differing += u64::from(tensor.status != Status::Identical);
+        growth.max_ulp = growth.max_ulp.max(tensor.max_ulp);
+        let greatest = tensor.greatest_abs.as_ref().map(|place| place.value);
+        growth.greatest_abs = match (growth.greatest_abs, greatest) {
+            (Some(one), Some(other)) if other.0 > one.0 || other.0.is_nan() => Some(other),
+            (one, other) => one.or(other),
+        };
+    }
+    let steps = steps.into_values();
+    steps.skip_while(|growth| growth.differing == 0).collect()
 }
 
 /// The step of one tensor's first difference.
