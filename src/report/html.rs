@@ -62,7 +62,7 @@ pub fn render(report: &Report) -> String {
 
 /// The verdict, why, what to do next, and what was compared.
 fn head(out: &mut String, report: &Report, heading: &str) {
-    let title = xml(&shortened(&one_line(&words::title(report)), PROSE));
+    let title = xml(&shortened(&one_line(&words::title(report)), CELL));
     let _ = write!(
         out,
         "<p class=\"verdict\">{}</p><{heading}>{title}</{heading}><p class=\"reason\">{}</p>",

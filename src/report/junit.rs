@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 const MOST_TENSORS: usize = 1_000;
 
 /// Characters of a name or a message; what is longer is in the JSON form.
-const LONGEST: usize = 4_000;
+const LONGEST: usize = 1_000;
 
 /// What a case came to.
 enum Outcome {
