@@ -553,6 +553,8 @@ fn annotations_name_the_script_and_say_how_many_there_are_beyond_ten() {
     let text = github::annotations(&full("w", Verdict::Diverged));
     let start = "::error file=train.py,line=1,title=diverged%3A python ./train.py w::why: w%0Afirst: step 3";
     assert!(text.starts_with(start), "{text}");
+    let named = |text: &str, name: &str| text.matches(&format!("title={name}::")).count();
+    assert_eq!((named(&text, "w"), named(&text, "w.2")), (0, 1), "{text}");
     let reports = |count| (0..count).map(|_| full("w", Verdict::Diverged)).collect();
     let errors = |count| {
         let text = github::annotations(&many(reports(count)));

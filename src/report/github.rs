@@ -40,8 +40,11 @@ pub fn annotations(report: &Report) -> String {
     }
     for report in reports {
         let tensors = report.contents.iter().flat_map(|found| &found.tensors);
-        // The first one is in the report's own annotation.
-        let others = tensors.filter(|tensor| !tensor.agrees()).skip(1);
+        // The first divergence is in the report's own annotation.
+        let first = report.first_divergence.as_ref();
+        let others = tensors.filter(|tensor| {
+            !tensor.agrees() && first.is_none_or(|first| first.name != tensor.key)
+        });
         errors.extend(others.map(|tensor| (tensor.key.clone(), tensor.status.to_string())));
     }
     let script = words::script(report);

@@ -35,7 +35,7 @@ pub fn subject(subject: &Subject, seed: Option<u64>) -> String {
 /// How a program was run.
 #[must_use]
 pub fn program(program: &Program) -> String {
-    let mut text = format!("mode {}, {}", program.mode, program.workdir);
+    let mut text = format!("mode {}, working folder: {}", program.mode, program.workdir);
     if !program.artifacts.is_empty() {
         let _ = write!(text, ", comparing {}", program.artifacts.join(", "));
     }
