@@ -22,6 +22,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// The file of settings, or a variable that stands for a flag, says something that does not fit.
+    #[error("{place}: {what}")]
+    Config {
+        /// The file and line, or the variable.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A knob was given a value that it does not accept.
     #[error("{name}={value} is not accepted: {reason}")]
     Knob {
@@ -201,6 +209,7 @@ impl Error {
         match self {
             Self::Usage(_) => "usage",
             Self::Input { .. } => "input",
+            Self::Config { .. } => "config",
             Self::Knob { .. } => "knob-not-accepted",
             Self::NotInForce { .. } => "knob-not-in-force",
             Self::Refused { .. } => "refused",
@@ -224,6 +233,9 @@ impl Error {
         match self {
             Self::Usage(_) => "see `samebits --help` and `samebits list`".into(),
             Self::Input { .. } => "give a file of the kind that the command's --help describes".into(),
+            Self::Config { .. } => {
+                "`samebits gate --help` describes every setting; `--no-config` leaves the file out".into()
+            }
             Self::Knob { name, .. } => {
                 format!("unset {name} or give it an accepted value; `samebits list knobs` shows them")
             }

@@ -11,6 +11,7 @@ use samebits::gate::{Options, Runs, Workdir, World, gate};
 use samebits::knob;
 use samebits::report::Report;
 
+use crate::cli::config::{Choice, Config};
 use crate::cli::diff::RulesArgs;
 use crate::cli::output;
 
@@ -41,92 +42,73 @@ enum Place {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Compare only files that match, for example 'model.pt' or '{out}/**'; may be given several times
-    #[arg(
-        long,
-        value_name = "GLOB",
-        env = "SAMEBITS_GATE_ARTIFACT",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "GLOB")]
     artifact: Vec<String>,
     /// Runs, the reference included
-    #[arg(long, default_value_t = 2, env = "SAMEBITS_GATE_RUNS")]
+    #[arg(long, default_value_t = 2)]
     runs: usize,
     /// Plan the number of runs instead: see, with this confidence, one divergence of a command that diverges at --rate
-    #[arg(
-        long,
-        value_name = "C",
-        requires = "rate",
-        conflicts_with = "runs",
-        env = "SAMEBITS_GATE_CONFIDENCE"
-    )]
+    #[arg(long, value_name = "C", conflicts_with = "runs")]
     confidence: Option<f64>,
     /// The share of runs that diverge, for example 0.01
-    #[arg(
-        long,
-        value_name = "R",
-        requires = "confidence",
-        env = "SAMEBITS_GATE_RATE"
-    )]
+    #[arg(long, value_name = "R", conflicts_with = "runs")]
     rate: Option<f64>,
     /// What libtorch does in a Python program at an op without a deterministic implementation
-    #[arg(long, value_enum, default_value_t = Mode::Own, env = "SAMEBITS_GATE_MODE")]
+    #[arg(long, value_enum, default_value_t = Mode::Own)]
     mode: Mode,
     /// Seed every generator of a Python program at `import torch`; without it seeding is the program's business
-    #[arg(long, env = "SAMEBITS_GATE_SEED")]
+    #[arg(long)]
     seed: Option<u64>,
     /// Threads of one op on the CPU; left alone by default
-    #[arg(long, env = "SAMEBITS_GATE_THREADS")]
+    #[arg(long)]
     threads: Option<u32>,
     /// Set a knob, see `samebits list knobs`; `default` leaves it alone; may be given several times
-    #[arg(long, value_name = "KNOB=VALUE", value_parser = output::parse_pair, env = "SAMEBITS_GATE_SET", value_delimiter = ';')]
+    #[arg(long, value_name = "KNOB=VALUE", value_parser = output::parse_pair)]
     set: Vec<(String, String)>,
     /// Compare numbers in the standard output, found by a regular expression with a group: 'loss=(\S+)'; may be given several times
     #[arg(long, value_name = "REGEX")]
     metric: Vec<String>,
     /// Compare the standard output as a whole; dates, times, rates, addresses and process numbers are masked
-    #[arg(long, env = "SAMEBITS_GATE_COMPARE_STDOUT")]
+    #[arg(long)]
     compare_stdout: bool,
     /// Likewise the standard error
-    #[arg(long, env = "SAMEBITS_GATE_COMPARE_STDERR")]
+    #[arg(long)]
     compare_stderr: bool,
     /// Where the command runs
-    #[arg(long, value_enum, default_value_t = Place::Copy, env = "SAMEBITS_GATE_WORKDIR")]
+    #[arg(long, value_enum, default_value_t = Place::Copy)]
     workdir: Place,
     /// Lead to this path from the copies by a link, for example to a data set; may be given several times
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "SAMEBITS_GATE_LINK",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "PATH")]
     link: Vec<PathBuf>,
     /// The longest that one run may take, for example 90s or 2h
-    #[arg(long, value_parser = humantime::parse_duration, env = "SAMEBITS_GATE_TIMEOUT")]
+    #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
     /// The longest that all runs together may take
-    #[arg(long, value_parser = humantime::parse_duration, env = "SAMEBITS_GATE_TOTAL_TIMEOUT")]
+    #[arg(long, value_parser = humantime::parse_duration)]
     total_timeout: Option<Duration>,
     /// Keep what every run wrote, and a script that repeats it by hand, in this folder, which must be empty
-    #[arg(long, value_name = "DIR", env = "SAMEBITS_GATE_KEEP")]
+    #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Record the digests of the result in this file, beside those of other machines
-    #[arg(long, value_name = "FILE", env = "SAMEBITS_GATE_RECORD")]
+    #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Compare the result with one that --record wrote; on another stack that is not comparable
-    #[arg(long, value_name = "FILE", env = "SAMEBITS_GATE_REFERENCE")]
+    #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     #[command(flatten)]
     rules: RulesArgs,
     #[command(flatten)]
-    output: output::Args,
-    /// The command and its arguments, after --
-    #[arg(value_name = "CMD", required = true, last = true)]
+    pub output: output::Args,
+    #[command(flatten)]
+    choice: Choice,
+    /// The command and its arguments, after --; without it the one in the file of settings
+    #[arg(value_name = "CMD", last = true)]
     command: Vec<OsString>,
 }
 
-pub fn run(args: &Args) -> Result<u8> {
+pub fn run(args: &Args, config: &Config) -> Result<u8> {
     let outputs = args.output.open()?;
-    let report = options(args).and_then(|options| {
+    let report = options(args, config).and_then(|options| {
         let program =
             std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e))?;
         let mut progress = |line: &str| {
@@ -139,8 +121,9 @@ pub fn run(args: &Args) -> Result<u8> {
             signals: samebits::process::watch()?,
             progress: &mut progress,
         };
-        let report = gate(&options, &mut world);
+        let mut report = gate(&options, &mut world);
         output::progress_done();
+        report.notes.extend(config.note());
         Ok(report)
     });
     outputs.write(
@@ -148,16 +131,30 @@ pub fn run(args: &Args) -> Result<u8> {
     )
 }
 
-fn options(args: &Args) -> samebits::error::Result<Options> {
+fn options(args: &Args, config: &Config) -> samebits::error::Result<Options> {
+    // What clap would demand of the command line may also stand in a variable or in the file, so it is demanded here.
+    if args.command.is_empty() {
+        return Err(Error::Usage(
+            "no command to run: give one after `--`, or as `command` in samebits.toml".into(),
+        ));
+    }
     let runs = match (args.confidence, args.rate) {
         (Some(confidence), Some(rate)) => Runs::Planned { confidence, rate },
-        _ => Runs::Exactly(args.runs),
+        (None, None) => Runs::Exactly(args.runs),
+        _ => {
+            return Err(Error::Usage(
+                "--confidence and --rate need each other".into(),
+            ));
+        }
     };
+    let mut rules = args.rules.rules()?;
+    // Those of --overrides come first, and the first that matches counts.
+    rules.exceptions.extend(config.exceptions.iter().cloned());
     Ok(Options {
         command: args.command.clone(),
         runs,
         artifacts: args.artifact.clone(),
-        rules: args.rules.rules()?,
+        rules,
         metrics: args.metric.clone(),
         stdout: args.compare_stdout,
         stderr: args.compare_stderr,
