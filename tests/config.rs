@@ -439,6 +439,44 @@ fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Checks as much of a JSON schema as this one uses.
+fn conform(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
+    if let Some(to) = schema["$ref"].as_str() {
+        return conform(value, root.pointer(&to[1..]).unwrap(), root);
+    }
+    let fits = match schema["type"].as_str() {
+        None => true,
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("number") => value.is_number(),
+        Some(other) => panic!("the schema has the type {other}"),
+    };
+    let listed = schema["enum"].as_array();
+    let small = schema["minimum"].as_f64() > value.as_f64() && value.is_number();
+    if !fits || small || listed.is_some_and(|words| !words.contains(value)) {
+        return Err(format!("{value} does not fit {schema}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        conform(item, &schema["items"], root)?;
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match (&schema["properties"][key], &schema["additionalProperties"]) {
+            (Value::Null, Value::Bool(false)) => return Err(format!("unknown {key}")),
+            (Value::Null, other) => conform(value, other, root)?,
+            (known, _) => conform(value, known, root)?,
+        }
+    }
+    for key in schema["required"].as_array().into_iter().flatten() {
+        value
+            .get(key.as_str().unwrap())
+            .ok_or(format!("{key} is missing"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_committed_schema_is_the_one_that_the_flags_give() {
     // Mend it by `samebits show-config --schema > src/cli/samebits.schema.json`. A broken file does not matter.
@@ -480,4 +518,36 @@ fn the_schema_knows_every_setting_that_is_shown_and_every_key_of_an_override() {
         .unwrap();
     assert_eq!(known.len(), keys.len(), "{reason}");
     assert!(known.iter().all(|key| keys.contains_key(*key)), "{reason}");
+}
+
+#[test]
+fn the_readmes_example_holds_and_fits_the_schema() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.unwrap();
+    let section = readme.split("## Configuration").nth(1).unwrap();
+    let example = section.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let schema = schema();
+    let fits = |text: &str| {
+        let value: toml::Value = toml::from_str(text).unwrap();
+        conform(&serde_json::to_value(value).unwrap(), &schema, &schema)
+    };
+    assert_eq!(fits(example), Ok(()));
+    let shown = show(folder_with(example).path(), &[], &["--profile", "nightly"]);
+    assert_eq!(setting(&shown, "rate").1, "profile");
+    assert_eq!(setting(&shown, "command").1, "gate");
+    // And the check is able to fail.
+    for wrong in [
+        "[gate]\nrunz = 3",
+        "[gate]\nruns = 'x'",
+        "[gate]\nruns = -1",
+        "[gate]\nmode = 'fast'",
+        "[gate]\nignore = [3]",
+        "[profile.a]\nclose = 3",
+        "[[override]]\nname = 'a'",
+        "[other]",
+    ] {
+        assert!(fits(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(fits("[gate]\nmax-ulp = 3"), Ok(()));
 }
