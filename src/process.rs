@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -149,7 +149,7 @@ pub fn run(
         // A child that died already says so by its status.
         let _ = stdin.write_all(&launch.input);
     }
-    let status = wait(run, launch, &mut child, &group, limit, signals)?;
+    let status = wait(run, launch, &mut child, &group, limit, signals, &stdout)?;
     let leaked = group.end(Signal::SIGKILL);
     Ok(Ended {
         status,
@@ -179,6 +179,7 @@ fn wait(
     group: &Group,
     limit: Option<Duration>,
     signals: &Signals,
+    stdout: &Tail,
 ) -> Result<ExitStatus> {
     let started = Instant::now();
     let failed = |e: std::io::Error| Error::Child {
@@ -206,8 +207,11 @@ fn wait(
             end(child, group, asked.unwrap_or(Signal::SIGTERM), launch.grace);
             return Err(error);
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
+        pause = if stdout.ends_within(pause) {
+            Duration::from_micros(200)
+        } else {
+            (pause * 2).min(Duration::from_millis(20))
+        };
     }
 }
 
@@ -246,6 +250,19 @@ struct Tail {
 }
 
 impl Tail {
+    /// Waits this long, or only until the stream ends: most children close it by ending.
+    fn ends_within(&self, pause: Duration) -> bool {
+        match self.ended.recv_timeout(pause) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                // It ended before, and its child lives on.
+                std::thread::sleep(pause);
+                false
+            }
+        }
+    }
+
     /// What was read: all of it, or as much as came within [`DRAIN`] where somebody still holds the stream open.
     fn take(&self) -> Vec<u8> {
         let _ = self.ended.recv_timeout(DRAIN);

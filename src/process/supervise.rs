@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -155,22 +156,21 @@ fn obey(order: &Order) -> Result<Outcome> {
     let mut child = command
         .spawn()
         .map_err(|e| failed(format!("could not be started ({}): {e}", program.display())))?;
-    let mut pause = Duration::from_micros(200);
+    // Waited for on a thread of its own, so that its end is known at once and signals soon.
+    let (sender, ended) = channel();
+    std::thread::spawn(move || sender.send(child.wait()));
     let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) => {}
-            Err(e) => return Err(failed(format!("could not be waited for: {e}"))),
+        match ended.recv_timeout(Duration::from_millis(10)) {
+            Ok(Ok(status)) => break status,
+            Ok(Err(e)) => return Err(failed(format!("could not be waited for: {e}"))),
+            Err(_) => {}
         }
         if let Some(signal) = signals.arrived() {
-            give_up(signal, &mut child);
+            give_up(signal);
             return Err(Error::Interrupted(signal));
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
     };
-    let leaked = tree::descendants().len();
-    tree::end_all(Duration::from_secs(2));
+    let leaked = tree::end_all(Duration::from_secs(2));
     Ok(Outcome {
         code: status.code(),
         signal: status.signal(),
@@ -180,12 +180,10 @@ fn obey(order: &Order) -> Result<Outcome> {
 }
 
 /// The signal, a grace period, SIGKILL: to everything that came from here.
-fn give_up(signal: i32, child: &mut std::process::Child) {
+fn give_up(signal: i32) {
     tree::signal_all(Signal::try_from(signal).unwrap_or(Signal::SIGTERM));
     let asked = Instant::now();
     while asked.elapsed() < GRACE {
-        // The status is of no more interest, but a zombie would never go away.
-        let _ = child.try_wait();
         if tree::descendants().is_empty() {
             break;
         }

@@ -62,14 +62,18 @@ pub(super) fn signal_all(signal: Signal) -> usize {
 }
 
 /// Ends every descendant with SIGKILL and waits until none is left, at most `limit` long. New ones may appear while others
-/// are ended, so it looks again.
-pub(super) fn end_all(limit: Duration) {
+/// are ended, so it looks again. Returns how many there were at first.
+pub(super) fn end_all(limit: Duration) -> usize {
     let begun = Instant::now();
-    while signal_all(Signal::SIGKILL) > 0 && begun.elapsed() < limit {
+    let first = signal_all(Signal::SIGKILL);
+    let mut left = first;
+    while left > 0 && begun.elapsed() < limit {
         reap();
         std::thread::sleep(Duration::from_millis(2));
+        left = signal_all(Signal::SIGKILL);
     }
     reap();
+    first
 }
 
 /// Takes the status of every child that has ended.
