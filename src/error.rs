@@ -187,6 +187,16 @@ impl Error {
         }
     }
 
+    /// libtorch's refusal of an op in the mode strict, if these words hold one.
+    #[must_use]
+    pub fn refusal(words: &str) -> Option<Self> {
+        let at = words.find(" does not have a deterministic implementation, but you set")?;
+        let op = words[..at].rsplit(['\n', ':']).next().unwrap_or_default();
+        Some(Self::Refused {
+            op: op.trim().into(),
+        })
+    }
+
     /// A damaged file.
     pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged {

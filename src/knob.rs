@@ -246,6 +246,9 @@ pub fn plan_program(
         }
         plan.switches.clear();
     }
+    // May be set only once in a process: a program that sets it itself would fail.
+    plan.switches
+        .retain(|one| one.name != "threads.interop" || one.origin == Origin::Flag);
     Ok(plan)
 }
 
@@ -432,6 +435,7 @@ mod tests {
             Some("strict")
         );
         assert_eq!(value(&strict.launch, "OMP_NUM_THREADS"), Some("2"));
+        assert_eq!(value(&strict.switches, "threads.interop"), None);
         let left = flags(&[("PYTHONHASHSEED", "default")]);
         let left = plan_program(None, None, &left, |_| None).unwrap();
         assert_eq!(value(&left.launch, "PYTHONHASHSEED"), None);

@@ -68,24 +68,15 @@ fn checked(doing: &str, code: c_int) -> Result<()> {
 /// libtorch's message as an error: refusals of nondeterministic ops apart from everything else.
 #[must_use]
 pub fn failure(doing: &str, message: &str) -> Error {
-    const REFUSAL: &str = " does not have a deterministic implementation, but you set";
     // TorchScript says only on its last lines, after a traceback, what went wrong.
     let script = message
         .lines()
         .find_map(|line| line.strip_prefix("RuntimeError: "));
     let first = script.or(message.lines().next()).unwrap_or_default();
-    if let Some(at) = message.find(REFUSAL) {
-        let op = message[..at]
-            .rsplit(['\n', ':'])
-            .next()
-            .unwrap_or_default()
-            .trim();
-        return Error::Refused { op: op.to_owned() };
-    }
-    Error::Torch {
+    Error::refusal(message).unwrap_or_else(|| Error::Torch {
         doing: doing.to_owned(),
         message: first.to_owned(),
-    }
+    })
 }
 
 /// A failed call of tch's own, as an error of ours.

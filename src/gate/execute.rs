@@ -104,7 +104,12 @@ impl<'a> Runner<'a> {
             None => self.current.clone(),
         };
         let before = Snapshot::of(&work)?;
-        let reached = self.execute(run, &work, &out, left, world)?;
+        let mut argv = self.argv(&out);
+        let own = self.ignored_program(&work);
+        if let (Some(own), Some(program)) = (&own, argv.first_mut()) {
+            *program = own.into();
+        }
+        let reached = self.execute(run, argv, &work, &out, left, world)?;
         let files = self.files(run);
         fs::create_dir_all(&files).map_err(|e| Error::io("create", &files, e))?;
         let places = Places {
@@ -120,6 +125,12 @@ impl<'a> Runner<'a> {
             notes: Vec::new(),
             reached,
         };
+        if let (0, Some(own)) = (run, own) {
+            wrote.notes.push(format!(
+                "the copies of the working folder do not hold {}, which git ignores: the one in the folder itself was run",
+                own.display()
+            ));
+        }
         if wrote.reached.leaked > 0 {
             wrote.notes.push(format!(
                 "run {run} left {} processes behind; they were ended",
@@ -142,10 +153,28 @@ impl<'a> Runner<'a> {
         Ok(wrote)
     }
 
+    /// The command, with the output folder where it is named.
+    fn argv(&self, out: &Path) -> Vec<OsString> {
+        let words = self.options.command.iter();
+        words.map(|word| with_out(word, out)).collect()
+    }
+
+    /// The program where it stands in the working folder, if its copies lack it: interpreters in `.venv` and what a build made
+    /// are ignored by git, and still what a person means.
+    fn ignored_program(&self, work: &Path) -> Option<PathBuf> {
+        let program = Path::new(self.options.command.first()?);
+        // Without a slash it is looked for on PATH.
+        let relative = program.is_relative() && program.components().count() > 1;
+        let own = self.current.join(program);
+        (relative && fs::symlink_metadata(work.join(program)).is_err() && own.is_file())
+            .then_some(own)
+    }
+
     /// Runs the command under a supervisor; its failure is an error.
     fn execute(
         &self,
         run: usize,
+        argv: Vec<OsString>,
         work: &Path,
         out: &Path,
         left: Option<Duration>,
@@ -165,12 +194,7 @@ impl<'a> Runner<'a> {
         environment.push((OUT_VARIABLE.into(), Some(out.into())));
         let order = Order {
             parent: std::process::id(),
-            argv: self
-                .options
-                .command
-                .iter()
-                .map(|word| with_out(word, out))
-                .collect(),
+            argv,
             directory: work.to_path_buf(),
             environment,
             stdout: folder.join("stdout"),
@@ -198,10 +222,14 @@ impl<'a> Runner<'a> {
             .iter()
             .map(|path| last_words(path))
             .find(|text| !text.is_empty());
+        if let Some(refusal) = said.as_deref().and_then(Error::refusal) {
+            return refusal;
+        }
         let said = said.map_or(String::new(), |text| format!("; its last words: {text}"));
         let hint = match &self.source {
             Some(source) if !source.ignored.is_empty() => format!(
-                " (its copy of the working folder has no files that git ignores: {}; --link PATH leads to one, --workdir inplace to all)",
+                " (its copy of the working folder has no files that git ignores: {}; --link PATH leads to one that it reads, --workdir inplace \
+                 to all, and a folder that it writes to is its own to make)",
                 source
                     .ignored
                     .iter()

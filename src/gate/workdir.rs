@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub(super) struct Source {
     below: PathBuf,
     /// Files and links, seen from the top folder.
     files: BTreeMap<PathBuf, Stamp>,
+    /// Folders without any, likewise: programs write into them.
+    empty: Vec<PathBuf>,
     /// What copies only link to.
     linked: Vec<PathBuf>,
     /// Files that git ignores and that copies therefore lack, for a hint.
@@ -34,6 +37,7 @@ pub(super) struct Stamp {
     length: u64,
     modified: (i64, i64),
     inode: u64,
+    link: bool,
 }
 
 impl Stamp {
@@ -43,6 +47,7 @@ impl Stamp {
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             inode: metadata.ino(),
+            link: metadata.is_symlink(),
         })
     }
 }
@@ -69,9 +74,9 @@ impl Source {
             .linked
             .extend(linked.iter().map(|link| source.below.join(link)));
         let linked = source.linked.clone();
-        source
-            .files
-            .retain(|file, _| !linked.iter().any(|link| file.starts_with(link)));
+        let led_to = |path: &Path| linked.iter().any(|link| path.starts_with(link));
+        source.files.retain(|file, _| !led_to(file));
+        source.empty.retain(|folder| !led_to(folder));
         Ok(source)
     }
 
@@ -102,6 +107,20 @@ impl Source {
                 files.insert(name.into(), stamp);
             }
         }
+        // A folder that holds nothing yet is nothing to git, but a program may want to write there.
+        let mut empty = Vec::new();
+        for name in list(&[
+            "ls-files",
+            "-z",
+            "--others",
+            "--exclude-standard",
+            "--directory",
+        ])? {
+            if name.ends_with('/') {
+                let found = empty_folders(&top.join(&name))?;
+                empty.extend(found.iter().map(|folder| Path::new(&name).join(folder)));
+            }
+        }
         let ignored = list(&[
             "ls-files",
             "-z",
@@ -117,6 +136,7 @@ impl Source {
                 .unwrap_or(Path::new(""))
                 .to_path_buf(),
             files,
+            empty,
             // So that `git rev-parse HEAD` answers in a copy too.
             linked: vec![".git".into()],
             ignored,
@@ -126,6 +146,7 @@ impl Source {
     fn of_folder(folder: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         gather(folder, folder, &mut files)?;
+        let empty = empty_folders(folder)?;
         let bytes: u64 = files.values().map(|stamp| stamp.length).sum();
         if bytes > MOST_BYTES {
             return Err(Error::Usage(format!(
@@ -139,6 +160,7 @@ impl Source {
             root: folder.to_path_buf(),
             below: PathBuf::new(),
             files,
+            empty,
             linked: Vec::new(),
             ignored: Vec::new(),
         })
@@ -151,6 +173,10 @@ impl Source {
     pub(super) fn copy(&self, to: &Path) -> Result<PathBuf> {
         let made = to.join(&self.below);
         create_folders(&made)?;
+        for folder in &self.empty {
+            create_folders(&to.join(folder))?;
+        }
+        let mut made_last = made.clone();
         for (file, stamp) in &self.files {
             let (from, to) = (self.root.join(file), to.join(file));
             if Stamp::of(&from) != Some(*stamp) {
@@ -159,21 +185,12 @@ impl Source {
                     "it changed while the gate was running; start again",
                 ));
             }
-            if let Some(folder) = to.parent() {
+            // Most files stand beside the one before.
+            if let Some(folder) = to.parent().filter(|folder| *folder != made_last) {
                 create_folders(folder)?;
+                folder.clone_into(&mut made_last);
             }
-            if let Ok(target) = fs::read_link(&from) {
-                symlink(&target, &to).map_err(|e| Error::io("create", &to, e))?;
-                continue;
-            }
-            fs::copy(&from, &to).map_err(|e| Error::io("copy", &from, e))?;
-            // A program may look at dates, and they must be the same in every run.
-            let modified = fs::metadata(&from).and_then(|metadata| metadata.modified());
-            if let Ok(modified) = modified
-                && let Ok(copy) = fs::File::open(&to)
-            {
-                let _ = copy.set_modified(modified);
-            }
+            copy_one(&from, &to, stamp.link)?;
         }
         for link in &self.linked {
             let (from, to) = (self.root.join(link), to.join(link));
@@ -187,6 +204,45 @@ impl Source {
         }
         Ok(made)
     }
+}
+
+/// Folders at or below `folder` that hold nothing, by path from there.
+fn empty_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut empty, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(next) = folders.pop() {
+        let mut any = false;
+        for entry in fs::read_dir(&next).map_err(|e| Error::io("read", &next, e))? {
+            let entry = entry.map_err(|e| Error::io("read", &next, e))?;
+            any = true;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
+        if let (false, Ok(name)) = (any, next.strip_prefix(folder)) {
+            empty.push(name.to_path_buf());
+        }
+    }
+    Ok(empty)
+}
+
+/// One file with its permissions and date, or one link.
+fn copy_one(from: &Path, to: &Path, link: bool) -> Result<()> {
+    let wrong = |e| Error::io("copy", from, e);
+    if link {
+        let target = fs::read_link(from).map_err(wrong)?;
+        return symlink(&target, to).map_err(wrong);
+    }
+    let mut original = fs::File::open(from).map_err(wrong)?;
+    let metadata = original.metadata().map_err(wrong)?;
+    let mut copy = fs::File::create_new(to).map_err(wrong)?;
+    io::copy(&mut original, &mut copy).map_err(wrong)?;
+    copy.set_permissions(metadata.permissions())
+        .map_err(wrong)?;
+    // A program may look at dates, and they must be the same in every run.
+    if let Ok(modified) = metadata.modified() {
+        let _ = copy.set_modified(modified);
+    }
+    Ok(())
 }
 
 fn create_folders(folder: &Path) -> Result<()> {
