@@ -15,6 +15,7 @@ use crate::verdict::Verdict;
 mod events;
 mod excerpt;
 mod layers;
+mod moments;
 mod pairs;
 mod sides;
 
@@ -148,6 +149,7 @@ pub fn divergence(tensor: &TensorReport, run: usize) -> Divergence {
         .and_then(|detail| detail.first.as_ref());
     Divergence {
         run,
+        rank: None,
         step: None,
         phase: None,
         name: tensor.key.clone(),

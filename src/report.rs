@@ -148,6 +148,8 @@ pub struct Run {
 pub struct Divergence {
     /// The candidate's number.
     pub run: usize,
+    /// The rank that wrote it, where its name tells: one process of several that train together.
+    pub rank: Option<u64>,
     /// Optimiser iteration, where it is known.
     pub step: Option<u64>,
     /// Where in the step, where it is known.
@@ -203,12 +205,14 @@ impl Divergence {
     /// Where it is, in words.
     #[must_use]
     pub fn place(&self) -> String {
-        match (self.phase, self.step) {
+        let place = match (self.phase, self.step) {
             (Some(Phase::Init), _) => format!("after initialisation, {}", self.name),
             (Some(phase), Some(step)) => format!("step {step}, {phase}, {}", self.name),
             (None, Some(step)) => format!("step {step}, {}", self.name),
             _ => self.name.clone(),
-        }
+        };
+        self.rank
+            .map_or(place.clone(), |rank| format!("rank {rank}, {place}"))
     }
 }
 

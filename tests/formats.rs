@@ -173,6 +173,7 @@ fn found_in_traces(report: &mut Report, name: &str) {
     report.compared.entries = 12345;
     report.first_divergence = Some(Divergence {
         run: 1,
+        rank: None,
         step: Some(3),
         phase: Some(Phase::Backward),
         name: name.into(),

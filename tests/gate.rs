@@ -353,6 +353,126 @@ fn a_git_repository_is_copied_as_git_sees_it_and_the_original_stays_as_it_is() {
 }
 
 #[test]
+fn a_program_that_git_ignores_and_folders_that_hold_nothing_are_there_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("out/deep")).unwrap();
+    fs::create_dir_all(folder.path().join("build")).unwrap();
+    let script = "test ! -e build && seq 9 > out/deep/a.txt";
+    for repository in [false, true] {
+        if repository {
+            let git = ["init", "-q"];
+            let mut init = Command::new("git");
+            assert!(
+                init.current_dir(folder.path())
+                    .args(git)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            fs::write(folder.path().join(".gitignore"), "build\n").unwrap();
+            let program = folder.path().join("build/program");
+            fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+            let mut gate = Command::new(env!("CARGO_BIN_EXE_samebits"));
+            gate.current_dir(folder.path()).args([
+                "gate",
+                "--format",
+                "json",
+                "--",
+                "build/program",
+            ]);
+            let (code, report) = self::report(gate);
+            assert_eq!(code, 0, "{report}");
+            assert!(
+                report["notes"].to_string().contains("git ignores"),
+                "{report}"
+            );
+        }
+        let (code, report) = report(command(folder.path(), &[], "seq 9 > out/deep/a.txt"));
+        assert_eq!(code, 0, "repository {repository}: {report}");
+        // A link leads to a folder even if another in it holds nothing.
+        let script = "test -L out && seq 9 > a.txt";
+        let (code, report) = self::report(command(folder.path(), &["--link", "out"], script));
+        assert_eq!(code, 0, "repository {repository}: {report}");
+    }
+}
+
+#[test]
+fn the_rank_whose_file_differs_is_named() {
+    let script = "mkdir out; for r in 0 1 2; do seq $r 9 > out/rank$r.txt; done";
+    let odd = format!("{script}; date +%N > out/rank1.txt");
+    let (code, same) = gate(&[], script);
+    assert_eq!(
+        (code, &same["first_divergence"]),
+        (0, &Value::Null),
+        "{same}"
+    );
+    let (code, report) = gate(&[], &odd);
+    let first = &report["first_divergence"];
+    assert_eq!(
+        (code, &first["rank"], &first["name"]),
+        (1, &1.into(), &"out/rank1.txt:bytes".into()),
+        "{report}"
+    );
+    assert!(
+        word(&report, "reason").ends_with("rank 1, out/rank1.txt:bytes"),
+        "{report}"
+    );
+    assert!(
+        report["notes"]
+            .to_string()
+            .contains("2 of 3 agree; differing: rank 1 in 1 of 1 tensors"),
+        "{report}"
+    );
+}
+
+#[test]
+fn an_op_that_torch_refused_is_named() {
+    let said = "RuntimeError: put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True)'.";
+    let (code, report) = gate(&[], &format!("echo \"{said}\" >&2; exit 1"));
+    assert_eq!((code, word(&report, "reason_code")), (2, "refused".into()));
+    assert!(
+        word(&report, "reason").contains("refused put_:"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_mode_that_did_not_reach_the_program_is_said_with_what_keeps_it_away() {
+    let flags = ["--mode", "strict", "--seed", "7"];
+    let (code, report) = gate(&flags, "seq 9");
+    let notes = report["notes"].to_string();
+    assert_eq!(code, 0, "{report}");
+    assert!(
+        notes.contains("--mode strict and --seed 7 did not reach the program")
+            && notes.contains("PYTHONPATH"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn files_named_after_the_moment_are_compared_by_the_rest_of_their_names() {
+    let folder = "d=outputs/$(date +%Y-%m-%d/%H-%M-%S); mkdir -p $d";
+    let script = format!("{folder}; seq 9 > $d/a.txt; seq 8 > b-$(date +%s).txt; sleep 1.1");
+    let (code, report) = gate(&[], &script);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["compared"]["entries"], 2);
+    assert!(
+        report["notes"].to_string().contains("after the moment"),
+        "{report}"
+    );
+    let (code, report) = gate(
+        &[],
+        &format!("{folder}; date +%N > $d/a.txt; seq 8 > $d/b.txt; sleep 1.1"),
+    );
+    assert_eq!(
+        (code, &report["mismatch_count"]),
+        (1, &1.into()),
+        "{report}"
+    );
+}
+
+#[test]
 fn in_place_each_run_begins_without_what_the_run_before_created() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("log.txt"), "begin\n").unwrap();

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::events;
 use super::pairs::{alone, pair};
+use super::{events, moments};
 use crate::compare::Status;
 use crate::error::{Error, Result, plain};
 use crate::evidence::folder::{self, files};
@@ -123,6 +123,7 @@ impl Found {
         use folder::Found::{File, Link, Special};
         let (ours, mut theirs) = (files(reference)?, files(candidate)?);
         self.notes.extend(events::pair(&ours, &mut theirs));
+        self.notes.extend(moments::pair(&ours, &mut theirs));
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         // Patterns that all mean files leave the other files unopened.
         let means_file = |pattern: &String| {

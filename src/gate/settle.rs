@@ -12,7 +12,8 @@ use crate::verdict::Verdict;
 
 /// Words in names of values that no two runs share, and that a person may have forgotten.
 const CLOCKS: &[&str] = &[
-    "time", "date", "stamp", "elapsed", "duration", "seconds", "host", "pid", "uuid", "run_id",
+    "time", "date", "stamp", "elapsed", "duration", "seconds", "per_sec", "started", "finished",
+    "created", "host", "pid", "uuid", "run_id",
 ];
 
 /// What was run, for the report.
@@ -152,10 +153,11 @@ fn advise(report: &mut Report, found: &diff::Found, options: &Options) {
             .to_lowercase();
         CLOCKS.iter().any(|word| last.contains(word))
     };
-    let clocks: Vec<&&str> = names.iter().filter(clock).take(3).collect();
+    let clocks: Vec<&&str> = names.iter().filter(clock).collect();
     if !clocks.is_empty() {
         let flags: Vec<String> = clocks
             .iter()
+            .take(3)
             .map(|name| format!("--ignore '{name}'"))
             .collect();
         report.next.push(format!(
@@ -210,6 +212,7 @@ pub(super) fn describe(
         .map(|(_, found)| found)
         .or(series.last.as_ref());
     if let Some(found) = shown {
+        report.notes.extend(step::ranks(found));
         report.compared.entries = found.tensors.len() as u64;
         report.compared.bytes = found.bytes;
         report.mismatch_count = found.differing();
@@ -230,15 +233,15 @@ fn notes(report: &mut Report, options: &Options, plan: &Plan, runner: &Runner<'_
     let asked = options.mode.is_some() || options.seed.is_some();
     let reached = &wrote.reached;
     if asked && reached.processes == 0 {
-        report.notes.push(
-            "--mode and --seed did not reach the program: no Python process in it imported torch"
-                .into(),
-        );
+        report.notes.push(not_reached(options));
     } else if reached.processes > 0 {
         report.notes.push(format!(
-            "torch {} in {} Python processes, read back at the end",
+            "torch {} in {}, read back at the end",
             reached.versions.join(" and "),
-            reached.processes
+            match reached.processes {
+                1 => "1 Python process".into(),
+                more => format!("{more} Python processes"),
+            }
         ));
     }
     for missed in &reached.missed {
@@ -276,4 +279,16 @@ fn notes(report: &mut Report, options: &Options, plan: &Plan, runner: &Runner<'_
         ));
     }
     report.notes.extend(wrote.notes.iter().cloned());
+}
+
+/// What was asked for and did not reach the program, and what keeps it away.
+fn not_reached(options: &Options) -> String {
+    let mode = options.mode.map(|mode| format!("--mode {}", mode.name()));
+    let seed = options.seed.map(|seed| format!("--seed {seed}"));
+    let asked: Vec<String> = mode.into_iter().chain(seed).collect();
+    format!(
+        "{} did not reach the program: no Python process in it loaded torch and samebits' hook with it (python -I and -E, a \
+         PYTHONPATH that the program sets itself, and TORCH_DEVICE_BACKEND_AUTOLOAD=0 keep the hook away)",
+        asked.join(" and ")
+    )
 }

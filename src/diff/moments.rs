@@ -1,0 +1,149 @@
+//! Programs like to name what they write after the moment, `outputs/2026-11-20/13-55-01/model.pt`, so that two runs never
+//! write to the same place. Files that only one side has are paired by what their names say beside the moment.
+
+use std::collections::BTreeMap;
+
+use regex_lite::Regex;
+
+use crate::evidence::folder::Found;
+
+/// Pairs shown to a person.
+const SHOWN: usize = 2;
+
+/// Stands for a moment.
+const MARK: &str = "<moment>";
+
+/// A date with or without a time, a time below a folder that is a date, the name `SummaryWriter` gives, seconds since 1970.
+const MOMENT: &str = r"(?x)
+    (19|20)\d\d([-_.]?)(0[1-9]|1[0-2])[-_.]?([0-2]\d|3[01])
+        ([-_T\ /.]*([01]\d|2[0-3])[-_:.hH]?[0-5]\d([-_:.mM]?[0-5]\d([.,_-]\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?
+    | [A-Z][a-z]{2}[0-3]\d_[0-2]\d-[0-5]\d-[0-5]\d
+    | 1\d{9}(\.\d{1,9})?";
+
+/// A name with every moment in it replaced, if there is one.
+fn masked(pattern: &Regex, name: &str) -> Option<String> {
+    let mut made = String::new();
+    let mut rest = 0;
+    for found in pattern.find_iter(name) {
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        // A part of a longer number is no moment.
+        if digit(name[..found.start()].chars().next_back())
+            || digit(name[found.end()..].chars().next())
+        {
+            continue;
+        }
+        made.push_str(&name[rest..found.start()]);
+        made.push_str(MARK);
+        rest = found.end();
+    }
+    made.push_str(&name[rest..]);
+    (rest > 0).then_some(made)
+}
+
+/// Gives each file that only the candidate has the name of the reference's file that differs from it in the moment alone;
+/// says which. Of several, the order of their names decides.
+pub(super) fn pair(
+    ours: &BTreeMap<String, Found>,
+    theirs: &mut BTreeMap<String, Found>,
+) -> Option<String> {
+    let pattern = Regex::new(MOMENT).ok()?;
+    let alone = |files: &BTreeMap<String, Found>, other: &BTreeMap<String, Found>| {
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in files.keys().filter(|name| !other.contains_key(*name)) {
+            if let Some(group) = masked(&pattern, name) {
+                groups.entry(group).or_default().push(name.clone());
+            }
+        }
+        groups
+    };
+    let (mut left, mut right) = (alone(ours, theirs), alone(theirs, ours));
+    // Where one side wrote more files than the other, which belongs to which is a guess.
+    left.retain(|group, names| {
+        right
+            .get(group)
+            .is_some_and(|other| other.len() == names.len())
+    });
+    let mut pairs = Vec::new();
+    for (group, names) in left {
+        pairs.extend(names.into_iter().zip(right.remove(&group)?));
+    }
+    for (ours, other) in &pairs {
+        if let Some(found) = theirs.remove(other) {
+            theirs.insert(ours.clone(), found);
+        }
+    }
+    let shown: Vec<String> = pairs
+        .iter()
+        .take(SHOWN)
+        .map(|(ours, theirs)| format!("{ours} with {theirs}"))
+        .collect();
+    let more = if pairs.len() > SHOWN { ", …" } else { "" };
+    (!pairs.is_empty()).then(|| {
+        format!(
+            "{} files are named after the moment of their run and were compared by the rest of their names: {}{more}",
+            pairs.len(),
+            shown.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paired(ours: &[&str], theirs: &[&str]) -> usize {
+        let files = |names: &[&str]| -> BTreeMap<String, Found> {
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), Found::File((*name).into())))
+                .collect()
+        };
+        let (ours, mut theirs) = (files(ours), files(theirs));
+        pair(&ours, &mut theirs);
+        ours.keys()
+            .filter(|name| theirs.contains_key(*name))
+            .count()
+    }
+
+    #[test]
+    fn names_that_differ_in_the_moment_alone_are_paired() {
+        for (ours, theirs) in [
+            (
+                "outputs/2026-11-20/13-55-01/model.pt",
+                "outputs/2026-11-20/13-55-07/model.pt",
+            ),
+            ("run_20261120_135501.json", "run_20261120_135502.json"),
+            ("run-20261120T135501Z/a", "run-20261121T000000Z/a"),
+            ("2026-11-20_13-55-01.log", "2026-11-20_13-56-01.log"),
+            ("2026-11-20 13:55:01,123.log", "2026-11-20 13:55:01,456.log"),
+            ("runs/Nov20_13-55-01_host/a", "runs/Nov21_03-55-01_host/a"),
+            ("model-1763642000.pt", "model-1763642009.pt"),
+            ("model-1763642000.25.pt", "model-1763642009.5.pt"),
+        ] {
+            assert_eq!(paired(&[ours], &[theirs]), 1, "{ours} {theirs}");
+        }
+        let (ours, theirs) = (
+            ["a-1763642000.pt", "a-1763642004.pt", "x"],
+            ["a-1763642100.pt", "a-1763642101.pt", "x"],
+        );
+        assert_eq!(paired(&ours, &theirs), 3);
+    }
+
+    #[test]
+    fn other_names_are_not() {
+        for (ours, theirs) in [
+            ("checkpoint-1000.pt", "checkpoint-1001.pt"),
+            ("seed-20261399", "seed-20261398"),
+            ("a-17636420001", "a-17636420002"),
+            ("a/2026-11-20/x", "b/2026-11-21/x"),
+            ("hash-a1b2c3", "hash-a1b2c4"),
+        ] {
+            assert_eq!(paired(&[ours], &[theirs]), 0, "{ours} {theirs}");
+        }
+        // One more on one side leaves all as they are.
+        assert_eq!(
+            paired(&["a-1763642000"], &["a-1763642001", "a-1763642002"]),
+            0
+        );
+    }
+}
