@@ -4,7 +4,9 @@ import collections
 import dataclasses
 import io
 import re
+import zipfile
 
+import numpy as np
 import torch
 from write import differences
 
@@ -186,8 +188,8 @@ def leaves(value, name=""):
     elif dataclasses.is_dataclass(value):
         inner = vars(value)
     found = {}
-    # By the texts of the keys: of two values of one name, the second gets a number.
-    for key, one in sorted(inner.items(), key=lambda pair: str(pair[0])):
+    # Backwards by the texts of the keys, as samebits goes: of two values of one name, the second gets a number.
+    for key, one in sorted(inner.items(), key=lambda pair: str(pair[0]), reverse=True):
         for full, leaf in leaves(one, below(key)).items():
             found[full if full not in found else f"{full}#2"] = leaf
     return found
@@ -389,10 +391,51 @@ def exported(book):
         torch.export.save(program, str(path))
     book.same("exported twice", *paths[:2])
     book.same("exported, other name", paths[0], paths[2])
-    flipped = book.path("exported/flipped/one.pt2")
-    flip(program.state_dict["0.weight"], 7, 3)
-    torch.export.save(program, str(flipped))
-    book.noted("exported, one bit", paths[0], flipped, 1, None)
+    for name, value in program.state_dict.items():
+        flipped = book.path(f"exported/flipped {name}/one.pt2")
+        before, index = raw(value), book.random.randrange(value.numel())
+        flip(value, index, 3)
+        torch.export.save(program, str(flipped))
+        found = differences({name: before}, {name: raw(value)})
+        flip(value, index, 3)
+        # Before 2.7 all weights were in a file of their own inside.
+        old = zipfile.is_zipfile(flipped) and "version" in zipfile.ZipFile(flipped).namelist()
+        book.differ("exported, one bit", paths[0], flipped, {"serialized_state_dict.pt": {"bits": None}} if old else found)
+
+
+def arrays(book):
+    """numpy's arrays and scalars inside checkpoints."""
+    times = np.array([3, 4, 5], dtype="M8[s]")
+    fields = np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])
+    held = {kind: np.arange(6).reshape(2, 3).astype(kind) for kind in "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16 >i4 >f8 >c8".split()}
+    held |= {"fortran": np.asfortranarray(held["f4"]), "text": np.array(["a", "ü"]), "bytes": np.array([b"ab"]), "times": times, "fields": fields,
+             "scalar": np.float64(2.5), "integer": np.int32(7), "empty": np.zeros((0, 3)), "objects": np.array([1, None], dtype=object)}  # fmt: skip
+    one = book.path("arrays/one.pt")
+    torch.save(held, one)
+    for protocol in (2, 3, 4, 5):
+        path = book.path(f"arrays/protocol {protocol}.pt")
+        torch.save(held, path, pickle_protocol=protocol)
+        book.same(f"arrays, protocol {protocol}", one, path)
+    other = book.path("arrays/without archive.pt")
+    torch.save(held, other, _use_new_zipfile_serialization=False)
+    book.same("arrays, without an archive", one, other)
+    plain = {name: value for name, value in held.items() if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and value.size}
+    for name, value in plain.items():
+        changed = value.copy()
+        changed[1, 1] = 0
+        path = book.path(f"arrays/{name} changed.pt")
+        torch.save(held | {name: changed}, path, pickle_protocol=book.random.choice([2, 4, 5]))
+        little = [np.ascontiguousarray(side).astype(side.dtype.newbyteorder("<")) for side in (value, changed)]
+        sides = ({name: (side.shape, side.itemsize, 2 if side.dtype.kind == "c" else 1, side.tobytes())} for side in little)
+        book.differ(f"arrays, {name}", one, path, differences(*sides))
+    for name, value in (("times", times.view("M8[ms]")), ("fields", fields.view([("a", "i4"), ("c", "f8")])), ("fields", fields.view([("a", "i4"), ("b", ">f8")])), ("text", held["text"].astype(">U1"))):
+        path = book.path(f"arrays/{name} {value.dtype.str} {value.dtype.names}.pt")
+        torch.save(held | {name: value}, path)
+        book.noted(f"arrays, another type of {name}", one, path, 1, None)
+    keys = [book.path(f"arrays/keys {side}.pt") for side in "ab"]
+    for key, path in zip((1, "1"), keys):
+        torch.save({key: torch.ones(2)}, path)
+    book.same("keys of another type", *keys, "types of dict keys")
 
 
 def odd(book):
@@ -421,4 +464,5 @@ def write(book):
             close(book, builder, 3)
     script(book)
     exported(book)
+    arrays(book)
     odd(book)

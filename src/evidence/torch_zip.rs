@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::evidence::{Content, Evidence};
 use crate::ffi::map::Map;
 
+mod exported;
 mod graph;
 mod known;
 pub mod legacy;
@@ -51,17 +52,20 @@ const TOP: &[&str] = &[
     ".format_version",
     ".storage_alignment",
     "extra/",
+    "archive_format",
+    "models/",
 ];
 
 /// Whether these bytes, the whole file or its beginning, are an archive that torch writes.
 #[must_use]
 pub fn recognises(bytes: &[u8]) -> bool {
-    zip::first_name(bytes)
-        .and_then(|name| name.split_once('/'))
-        .is_some_and(|(_, record)| {
-            TOP.iter()
+    zip::first_name(bytes).is_some_and(|name| {
+        let record = name.split_once('/').map_or("", |(_, record)| record);
+        name == exported::OLD
+            || TOP
+                .iter()
                 .any(|top| record == *top || (top.ends_with('/') && record.starts_with(top)))
-        })
+    })
 }
 
 /// Reads a mapped checkpoint or `TorchScript` archive.
@@ -70,12 +74,20 @@ pub fn recognises(bytes: &[u8]) -> bool {
 /// When the archive or a pickle is cut off or contradicts itself, a tensor is not in its storage, or a limit is reached.
 pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
     let archive = Archive::open(path, map)?;
-    let top = top_folder(path, &archive)?;
+    let exported = exported::top_folder(&archive);
+    let top = match exported {
+        Some(top) => top.to_owned(),
+        None => top_folder(path, &archive)?,
+    };
     let record = |name: &str| archive.records.get(&format!("{top}/{name}"));
     let big = big_endian(path, record("byteorder"))?;
     let script = record("constants.pkl").is_some();
     let mut evidence = Evidence {
-        format: if script { "TorchScript" } else { "torch" },
+        format: match (exported, script) {
+            (Some(_), _) => "torch.export",
+            (None, true) => "TorchScript",
+            (None, false) => "torch",
+        },
         ..Evidence::default()
     };
     let mut found = Named::new(budget(map));
@@ -91,13 +103,28 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
             .all(root)
             .map_err(|what| Error::damaged(path, format!("record {top}/{name}: {what}")))?;
     }
-    files(path, &archive, &top, &shared, &mut found)?;
+    if exported.is_some() {
+        exported::weights(&archive, &top, big, &mut shared, &mut found)
+            .and_then(|()| exported::graphs(&archive, &top, &mut shared, &mut found))
+            .map_err(|what| Error::damaged(path, what))?;
+        evidence
+            .notes
+            .push("graphs are compared without the lines of code that they came from, and what is no weight as files".into());
+    }
+    files(
+        path,
+        &archive,
+        &top,
+        &shared,
+        exported.is_some(),
+        &mut found,
+    )?;
     evidence.notes.extend(found.notes());
     say_shared(&shared, &mut found);
     evidence.container = found.container.split_off(0);
     let mut say = |key: &str, value: String| evidence.container.push((key.to_owned(), value));
     say("top folder", top);
-    say("order of dict entries", found.order());
+    say("order and types of dict keys", found.order());
     say(
         "zip time stamps",
         format!("{:x?}", &archive.times[..archive.times.len().min(8)]),
@@ -201,6 +228,7 @@ fn files(
     archive: &Archive,
     top: &str,
     shared: &Shared,
+    exported: bool,
     found: &mut Named,
 ) -> Result<()> {
     let mut unused = 0;
@@ -218,6 +246,8 @@ fn files(
             | ".format_version"
             | ".storage_alignment"
             | ".data/serialization_id"
+            | ".data/version"
+            | "archive_version"
                 if record.size() <= 1024 =>
             {
                 let text = String::from_utf8_lossy(&record.bytes()?).trim().to_owned();
@@ -228,8 +258,9 @@ fn files(
                 let told = format!("{} bytes, checksum {:08x}", record.size(), record.crc());
                 found.container(name.to_owned(), told).map_err(wrong)?;
             }
-            _ if name.starts_with("data/") || name.starts_with("constants/") => {
-                unused += usize::from(!shared.users.contains_key(full));
+            _ if shared.users.contains_key(full) => {}
+            _ if !exported && (name.starts_with("data/") || name.starts_with("constants/")) => {
+                unused += 1;
             }
             _ => {
                 let size = record.size() as u64;

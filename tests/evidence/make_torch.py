@@ -216,6 +216,21 @@ arrays = {
 }
 save("numpy.pt", arrays)
 save("numpy_5.pt", arrays, pickle_protocol=5)
+times = np.array(["2026-11-20", "1970-01-01"], dtype="M8[s]")
+fields = np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])
+save(
+    "numpy_times.pt",
+    {"s": times, "ms": times.astype("i8").view("M8[ms]"), "big": times.astype(">M8[s]"), "span": times - times[::-1], "text": np.array(["ä"])},
+    {
+        "s": ("int64 M8[s]", [2], times.tobytes()),
+        "ms": ("int64 M8[ms]", [2], times.tobytes()),
+        "big": ("int64 M8[s]", [2], times.tobytes()),
+        "span": ("int64 m8[s]", [2], (times - times[::-1]).tobytes()),
+        "text": ("uint8 numpy U1 [1]", [4], np.array(["ä"]).tobytes()),
+    },
+)
+save("numpy_fields.pt", {"x": fields, "y": fields.view([("a", "i4"), ("c", "f8")]), "z": fields.view([("a", "i4"), ("b", ">f8")])}, {})
+expected["numpy_fields.pt"] = None  # Their bytes are the same: the words for their types are checked.
 save("tensor.pt", randn(3))
 storage = randn(3)
 save("storage.pt", {"s": storage.untyped_storage()}, {"s": storage.view(torch.uint8)})
@@ -305,6 +320,14 @@ note("script parameters", dict(scripted.state_dict()))
 torch.save(model.state_dict(), here / "legacy.pt", _use_new_zipfile_serialization=False)
 torch.save(model.state_dict(), here / "legacy_4.pt", _use_new_zipfile_serialization=False, pickle_protocol=4)
 torch.save(model, here / "legacy_module.pt", _use_new_zipfile_serialization=False)
+
+# exported_old.pt2 beside it was written by torch 2.4, by the same lines.
+program = torch.export.export(torch.nn.Linear(3, 2), (torch.zeros(1, 3),))
+for node in program.graph.nodes:
+    node.meta["stack_trace"] = 'File "model.py", line 1'
+torch.export.save(program, here / "exported.pt2")
+expected["exported.pt2"] = None
+note("exported weights", dict(program.state_dict))
 
 # A big-endian machine's file, from the bytes of a little-endian one.
 with zipfile.ZipFile(here / "dtypes.pt") as old, zipfile.ZipFile(here / "big_endian.pt", "w") as new:

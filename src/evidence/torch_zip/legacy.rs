@@ -64,7 +64,7 @@ pub fn read(path: &Path, map: &Arc<Map>) -> Result<Evidence> {
     evidence.container = std::mem::take(&mut found.container);
     evidence
         .container
-        .push(("order of dict entries".into(), found.order()));
+        .push(("order and types of dict keys".into(), found.order()));
     evidence.container.sort();
     evidence.items = found.items.into_values().collect();
     map.check()?;

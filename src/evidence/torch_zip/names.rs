@@ -125,8 +125,9 @@ impl Named {
         entry.or_insert_with(|| (0, name.to_owned())).0 += 1;
     }
 
-    /// Notes a key in the order of the file.
-    pub fn seen(&mut self, key: &str) {
+    /// Notes a key in the order of the file, and whether it is text: `1` and `"1"` have the same name.
+    pub fn seen(&mut self, key: &str, is_text: bool) {
+        self.order.update(&[u8::from(is_text)]);
         self.order.update(&(key.len() as u64).to_le_bytes());
         self.order.update(key.as_bytes());
     }
@@ -160,7 +161,7 @@ impl Named {
         Ok(())
     }
 
-    /// A short word for the order of all dicts.
+    /// A short word for the order of all dicts, and for which of their keys are text.
     #[must_use]
     pub fn order(&self) -> String {
         self.order.finalize().to_hex()[..16].to_owned()

@@ -276,13 +276,13 @@ impl<'a> Walk<'a> {
         for &(key, value) in entries {
             let text = self.pickle.text(key);
             self.found.copy(text.len())?;
-            self.found.seen(&text);
             // Equal plain keys are one key, and the last value counts, as in Python.
             let other = match self.pickle.node(key) {
                 Node::Str(..) | Node::Text(_) => 0,
                 Node::Int(_) | Node::Bool(_) | Node::None => 1,
                 _ => key.saturating_add(2),
             };
+            self.found.seen(&text, other == 0);
             sorted.insert((text, other), value);
         }
         for ((text, _), value) in sorted {
