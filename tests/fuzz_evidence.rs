@@ -121,7 +121,7 @@ fn no_checkpoint_is_misread() {
     let mut torch = reader(
         "torch",
         "f.pt",
-        fixtures("evidence/torch", &[".pt"]),
+        fixtures("evidence/torch", &[".pt", ".pt2"]),
         words,
         formats::torch,
     );

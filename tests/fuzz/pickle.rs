@@ -141,6 +141,10 @@ pub fn split(mut code: &[u8]) -> Vec<Vec<u8>> {
 
 /// Another argument, as long as it says it is.
 fn argument(rng: &mut Rng, opcode: &mut Vec<u8>) {
+    // A change before this one may have left nothing of it.
+    if opcode.is_empty() {
+        return;
+    }
     let width = match opcode[0] {
         0x8a | b'U' | b'C' | 0x8c => 1,
         0x8b | b'T' | b'B' | b'X' => 4,
@@ -181,7 +185,7 @@ pub fn change(rng: &mut Rng, code: &[u8], other: &[u8]) -> Vec<u8> {
             6 if end > at => {
                 let times = mostly(rng, 6, 15, 3000);
                 let again = opcodes[at..end].to_vec();
-                let times = times.min(LONGEST / again.concat().len());
+                let times = times.min(LONGEST / again.concat().len().max(1));
                 opcodes.splice(at..at, (0..times).flat_map(|_| again.clone()));
             }
             7 if !others.is_empty() => {
