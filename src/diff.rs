@@ -43,8 +43,9 @@ fn settle(found: &Found, rules: &Rules) -> Report {
     report.first_divergence = first(found);
     report.mismatch_count = found.differing();
     report.claim = match verdict {
-        Verdict::Identical | Verdict::Close => {
-            "these two hold the same; nothing about how they came to be".into()
+        Verdict::Identical => "these two hold the same; nothing about how they came to be".into(),
+        Verdict::Close => {
+            "these two hold the same within the tolerance that was asked for; nothing about how they came to be".into()
         }
         Verdict::Diverged => "these two do not hold the same".into(),
         Verdict::Inconclusive => "nothing: the question stays open".into(),
@@ -56,6 +57,18 @@ fn settle(found: &Found, rules: &Rules) -> Report {
         report
             .next
             .push("`--close` compares within the tolerances of torch.testing.assert_close".into());
+    }
+    let nan = |tensor: &TensorReport| {
+        let detail = tensor.detail.as_ref();
+        !tensor.agrees() && detail.is_some_and(|detail| detail.reference_special.nan > 0)
+    };
+    if let Tolerance::Close(close) = rules.tolerance
+        && !close.equal_nan()
+        && found.tensors.iter().any(nan)
+    {
+        report.next.push(
+            "NaN counts as different from NaN here, as in torch; `--equal-nan` changes that".into(),
+        );
     }
     if code == "nothing-matched" {
         report

@@ -18,6 +18,7 @@ mod masks;
 mod options;
 mod reference;
 mod settle;
+mod snapshot;
 mod step;
 mod words;
 mod workdir;
@@ -39,7 +40,7 @@ pub fn gate(options: &Options, world: &mut World<'_>) -> Report {
 
 fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
     let planned = options.runs.count()?;
-    if planned < 2 && options.reference.is_none() && options.record.is_none() {
+    if planned < 2 && options.reference.is_none() {
         return Err(Error::Usage(format!(
             "{planned} runs: one alone has nothing to be compared with; give --runs 2 or more, or --reference FILE"
         )));
@@ -67,7 +68,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         first: None,
         last: None,
     };
-    (world.progress)(&format!("gate: run 1 of {planned}"));
+    (world.progress)(&format!("gate: run 0, the first of {planned}"));
     let wrote = runner.run(0, series.left()?, world)?;
     series.runs.push((Verdict::Identical, None));
     let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
@@ -127,6 +128,13 @@ fn nothing(options: &Options, wrote: &Wrote, runner: &Runner<'_>) -> Result<Opti
             "let it write its result, for example below {out}, or print it",
         ));
     }
+    if runner.printed_no_number() {
+        return Ok(failure(
+            "vacuous",
+            "agreement would prove nothing: the command wrote no file, and no number is in what it printed".into(),
+            "let it write or print what it computed; `--compare-stdout` compares words too",
+        ));
+    }
     Ok(content::vacuous(&runner.files(0), &options.rules)?
         .and_then(|why| {
             failure(
@@ -174,7 +182,19 @@ impl Series {
     ) -> Result<()> {
         for run in 1..self.planned {
             (world.progress)(&self.progress(run));
-            let wrote = runner.run(run, self.left()?, world)?;
+            let wrote = match self.left().and_then(|left| runner.run(run, left, world)) {
+                Ok(wrote) => wrote,
+                // One divergence is enough to know it, whatever came later.
+                Err(error) if self.first.is_some() && !matches!(error, Error::Interrupted(_)) => {
+                    if let Some((_, found)) = &mut self.first {
+                        found
+                            .notes
+                            .push(format!("the runs after it were not finished: {error}"));
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             let mut found = diff::compare(&runner.files(0), &runner.files(run), &options.rules)?;
             found.notes.extend(wrote.notes);
             let (verdict, code, _) = diff::judge(&found);
@@ -211,7 +231,7 @@ impl Series {
         } else {
             format!(", about {} left", humantime::format_duration(left))
         };
-        format!("gate: run {} of {}{left}", run + 1, self.planned)
+        format!("gate: run {run}, after {run} of {}{left}", self.planned)
     }
 
     /// The runs as the report lists them.

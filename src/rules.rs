@@ -184,6 +184,8 @@ pub fn asked(
     equal_nan: bool,
     max_ulp: Option<u64>,
 ) -> std::result::Result<Tolerance, crate::tolerance::ToleranceError> {
+    // Without other tolerances equal bits stay equal, NaN or not: this only accepts more.
+    let equal_nan = equal_nan || !near;
     let (rtol, atol) = if near {
         (rtol, atol)
     } else {

@@ -543,7 +543,7 @@ fn exceptions_apply_are_counted_and_are_said_when_they_are_not_needed() {
     let notes = report["notes"].to_string();
     assert!(
         notes.contains("w is not needed: what it matches agrees")
-            && notes.contains("x* is not needed: no name"),
+            && notes.contains("x* is not needed: it is not the first"),
         "{notes}"
     );
     let all = "[[override]]\nname='*'\nignore=true\nreason='everything'\n";
@@ -577,6 +577,73 @@ fn a_table_can_be_paired_by_a_column() {
 }
 
 #[test]
+fn rows_of_nothing_but_keys_are_compared_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    let (a, b) = (at("a.csv", "step\n1\n2\n"), at("b.csv", "step\n2\n1\n"));
+    let c = at("c.csv", "step\n1\n9\n");
+    assert_eq!(between(&a, &b, &["--key", "step"]).0, 0);
+    assert_eq!(between(&a, &c, &["--key", "step"]).0, 1);
+}
+
+#[test]
+fn an_input_is_never_replaced_by_a_report_and_a_pipe_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let a = write(&at("one/a.safetensors"), &[("w", &[2], &[1.0, 2.0])]);
+    let b = write(&at("two/a.safetensors"), &[("w", &[2], &[1.0, 2.0])]);
+    let before = fs::read(&b).unwrap();
+    let output = format!("json={}", b.display());
+    assert_eq!(between(&a, &b, &["--output", &output]).0, 2);
+    assert_eq!(fs::read(&b).unwrap(), before);
+    let output = format!("json={}", at("two/report.json").display());
+    assert_eq!(between(&at("one"), &at("two"), &["--output", &output]).0, 2);
+    let output = format!("json={}", at("report.json").display());
+    assert_eq!(between(&at("one"), &at("two"), &["--output", &output]).0, 0);
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for odd in [at("pipe"), "/proc/version".into(), "/dev/zero".into()] {
+        let (code, report, _) = between(&odd, &a, &[]);
+        assert_eq!(
+            (code, &report["reason_code"]),
+            (2, &"input".into()),
+            "{}",
+            odd.display()
+        );
+    }
+}
+
+#[test]
+fn links_to_folders_elsewhere_are_followed_and_circles_are_not() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (side, value) in [("a", 1.0), ("b", 1.0), ("c", 3.0)] {
+        write(
+            &at(&format!("{side}-data/w.safetensors")),
+            &[("w", &[2], &[value, 2.0])],
+        );
+        write(
+            &at(&format!("{side}/step-1/m.safetensors")),
+            &[("w", &[2], &[1.0, 2.0])],
+        );
+        symlink(at(&format!("{side}-data")), at(side).join("data")).unwrap();
+        symlink(at(side).join("step-1"), at(side).join("latest")).unwrap();
+        symlink(folder.path(), at(side).join("up")).unwrap();
+        symlink("..", at(side).join("step-1/around")).unwrap();
+    }
+    let (code, _, text) = between(&at("a"), &at("b"), &[]);
+    assert_eq!(code, 0, "{text}");
+    let (code, report, _) = between(&at("a"), &at("c"), &[]);
+    assert_eq!(
+        (code, &report["first_divergence"]["name"]),
+        (1, &"data/w.safetensors:w".into())
+    );
+}
+
+#[test]
 fn nan_is_equal_by_bits_and_never_by_value_unless_asked() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -587,6 +654,7 @@ fn nan_is_equal_by_bits_and_never_by_value_unless_asked() {
     assert_eq!(between(&a, &b, &[]).0, 0);
     assert_eq!(between(&a, &b, &["--close"]).0, 1);
     assert_eq!(between(&a, &b, &["--close", "--equal-nan"]).0, 0);
+    assert_eq!(between(&a, &b, &["--max-ulp", "1"]).0, 0);
     let (code, _, text) = between(&minus, &plus, &[]);
     assert_eq!(code, 1);
     assert!(text.contains("−0 1 → 0"), "{text}");

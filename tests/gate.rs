@@ -108,6 +108,9 @@ fn where_nothing_was_compared_nothing_is_green() {
         (&["--ignore", "*"], "seq 9 > a.txt", "vacuous"),
         (&["--metric", "loss=(\\S+)"], "echo lost=3", "usage"),
         (&["--metric", "loss="], "echo loss=3", "usage"),
+        (&[], "echo Training done", "vacuous"),
+        (&["--metric", "loss=(\\S+)"], "echo loss=nan", "usage"),
+        (&["--runs", "1", "--record", "/tmp/never"], "seq 9", "usage"),
         (&["--runs", "1"], "seq 9", "usage"),
         (&["--runs", "0"], "seq 9", "usage"),
         (&["--confidence", "2", "--rate", "0.1"], "seq 9", "usage"),
@@ -179,7 +182,7 @@ fn a_run_that_fails_is_no_divergence_and_its_last_words_are_shown() {
 
 #[test]
 fn what_a_program_prints_is_compared_by_metric_or_masked() {
-    let script = "echo \"loss=0.5 at $(date +%H:%M:%S) 0x7f$(date +%N) took 0.$(date +%N)s\"; echo loss=0.25";
+    let script = "echo \"loss=0.5 at $(date +%H:%M:%S) at 0x7f$(date +%N) took 0.$(date +%N)s\"; echo loss=0.25";
     let (code, report) = gate(&["--metric", "loss=(\\S+)"], script);
     assert_eq!(code, 0, "{report}");
     let (code, report) = gate(&["--compare-stdout"], script);
@@ -325,6 +328,40 @@ fn a_git_repository_is_copied_as_git_sees_it_and_the_original_stays_as_it_is() {
     fs::write(folder.path().join("tracked.txt"), "4 5 6").unwrap();
     fs::write(folder.path().join("sub/new.txt"), "7 8 9").unwrap();
     git(&["add", "tracked.txt", ".gitignore"]);
+    git(&[
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@t",
+        "commit",
+        "-qm",
+        "one",
+    ]);
+    let outside = format!("echo {} > ../results.txt", "$(date +%N)");
+    let (code, found) = report(command(&folder.path().join("sub"), &[], &outside));
+    assert_eq!(
+        (code, &found["first_divergence"]["name"]),
+        (1, &"{root}/results.txt:bytes".into()),
+        "{found}"
+    );
+    // What a program does with git stays in its copy.
+    let commits = "git rev-parse HEAD > head.txt; git -c user.name=t -c user.email=t@t commit -qam two; git stash -qu";
+    let (code, own) = report(command(
+        folder.path(),
+        &["--compare-stdout"],
+        &format!("{commits}; seq 9"),
+    ));
+    assert_eq!(code, 0, "{own}");
+    let log = Command::new("git")
+        .current_dir(folder.path())
+        .args(["log", "--oneline", "--all"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&log.stdout).lines().count(),
+        1,
+        "the original has its one commit and no stash"
+    );
     let script = "cat ../tracked.txt new.txt > seen.txt; echo changed > new.txt; test ! -e ../data";
     let (code, report) = report(command(&folder.path().join("sub"), &[], script));
     assert_eq!(code, 0, "{report}");
@@ -498,6 +535,104 @@ fn in_place_each_run_begins_without_what_the_run_before_created() {
             .to_string()
             .contains("changed files in place (log.txt)"),
         "{grows}"
+    );
+}
+
+#[test]
+fn in_place_nothing_is_lost_that_a_person_or_the_command_puts_there_meanwhile() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
+    // In the second run a file is renamed and another appears, as a person would do it.
+    let script = format!(
+        "{}; mkdir made; seq 9 > made/w.txt; echo 1 > '{{model}}.txt'; if test $n = 1; then mv thesis.txt final.txt; echo 2 > notes.txt; fi",
+        counter(outside.path())
+    );
+    let (code, report) = report(command(folder.path(), &["--workdir", "inplace"], &script));
+    assert_eq!(code, 1, "{report}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    assert_eq!(
+        (read("final.txt"), read("notes.txt")),
+        ("years of work".into(), "2\n".into())
+    );
+    assert_eq!(
+        (read("{model}.txt"), read("made/w.txt").len()),
+        ("1\n".into(), 18)
+    );
+}
+
+#[test]
+fn nothing_is_taken_through_a_link_that_the_command_put_in_a_folders_place() {
+    let precious = tempfile::tempdir().unwrap();
+    fs::write(precious.path().join("precious.txt"), "12345").unwrap();
+    let link = |place: &str| {
+        format!(
+            "rm -r {place}; ln -s {} {place}; seq 9",
+            precious.path().display()
+        )
+    };
+    for place in ["$SAMEBITS_OUT", "$PWD"] {
+        let (code, report) = gate(&[], &link(place));
+        assert_eq!(
+            (code, word(&report, "reason_code")),
+            (2, "input".into()),
+            "{report}"
+        );
+        assert_eq!(
+            fs::read_to_string(precious.path().join("precious.txt")).unwrap(),
+            "12345"
+        );
+    }
+    // A link to a folder inside the output folder is not entered either.
+    let script = format!(
+        "ln -s {} $SAMEBITS_OUT/data; seq 9 > a.txt",
+        precious.path().display()
+    );
+    let (code, report) = gate(&[], &script);
+    assert_eq!(code, 0, "{report}");
+    assert!(precious.path().join("precious.txt").exists());
+}
+
+#[test]
+fn a_link_is_compared_by_what_it_leads_to_when_the_run_ends() {
+    let outside = tempfile::tempdir().unwrap();
+    let script = |content: &str| {
+        format!(
+            "{content} > {0}/model.bin; ln -s {0}/model.bin model.bin",
+            outside.path().display()
+        )
+    };
+    assert_eq!(gate(&[], &script("date +%N")).0, 1);
+    assert_eq!(gate(&[], &script("seq 9")).0, 0);
+    assert_eq!(gate(&[], "seq 9 > a.txt; ln -s a.txt b.txt").0, 0);
+    assert_eq!(gate(&[], "date +%N > a.txt; ln -s a.txt b.txt").0, 1);
+}
+
+#[test]
+fn a_divergence_stands_whatever_the_runs_after_it_do_and_deleted_files_count() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let script = format!(
+        "{}; seq $((n + 9)) > a.txt; test $n -lt 2",
+        counter(outside.path())
+    );
+    let (code, diverged) = report(command(folder.path(), &["--runs", "3"], &script));
+    assert_eq!(code, 1, "{diverged}");
+    assert!(
+        diverged["notes"].to_string().contains("not finished"),
+        "{diverged}"
+    );
+    for name in ["a", "b"] {
+        fs::write(folder.path().join(name), "123").unwrap();
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let script = format!(
+        "{}; seq 9 > c.txt; test $n = 0 && rm a || rm b",
+        counter(outside.path())
+    );
+    let (code, report) = report(command(folder.path(), &[], &script));
+    assert_eq!(
+        (code, &report["first_divergence"]["name"]),
+        (1, &"{deleted}:bytes".into()),
+        "{report}"
     );
 }
 

@@ -89,6 +89,7 @@ impl RulesArgs {
 }
 
 pub fn run(args: &Args) -> Result<u8> {
+    args.output.spare(&[&args.reference, &args.candidate])?;
     let outputs = args.output.open()?;
     let report = match args.rules.rules() {
         Ok(rules) => diff(&args.reference, &args.candidate, &rules),

@@ -149,6 +149,34 @@ impl Args {
         Ok(Outputs { args: self, files })
     }
 
+    /// Refuses files for reports that would replace an input, or be taken for a part of it.
+    pub fn spare(&self, inputs: &[&Path]) -> Result<()> {
+        for (_, path) in &self.output {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            let (Ok(folder), Some(name)) = (folder.canonicalize(), path.file_name()) else {
+                continue;
+            };
+            let place = folder.join(name);
+            let inside = |input: &&&Path| {
+                input
+                    .canonicalize()
+                    .is_ok_and(|input| place.starts_with(input))
+            };
+            if let Some(input) = inputs.iter().find(inside) {
+                let what = format!(
+                    "--output {}: it is {} or inside it, which is an input; choose another place",
+                    path.display(),
+                    input.display()
+                );
+                return Err(samebits::error::Error::Usage(what).into());
+            }
+        }
+        Ok(())
+    }
+
     pub fn color(&self) -> Color {
         // https://no-color.org: any value that is not empty.
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

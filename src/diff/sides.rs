@@ -50,7 +50,7 @@ pub fn compare(reference: &Path, candidate: &Path, rules: &Rules) -> Result<Foun
     };
     let place = |path: &Path| path.canonicalize().ok();
     if place(reference).is_some() && place(reference) == place(candidate) {
-        let note = "both paths lead to the same place, which cannot differ from itself";
+        let note = "both paths lead to the same place";
         found.notes.push(note.into());
     }
     let folder = |path: &Path| path.is_dir() && !traces::recognises(path);
@@ -62,7 +62,7 @@ pub fn compare(reference: &Path, candidate: &Path, rules: &Rules) -> Result<Foun
     }
     for exception in found.exceptions.iter().filter(|one| one.needed == 0) {
         let why = if exception.matched == 0 {
-            "no name matches it"
+            "it is not the first to match any name that was compared"
         } else {
             "what it matches agrees without it"
         };

@@ -1,6 +1,6 @@
 //! The files of a folder and of the folders in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -24,14 +24,17 @@ pub enum Found {
     Special,
 }
 
-/// Everything below a folder, by path from there. Links to files are files; links to folders are not followed, since they
-/// may lead in circles. A byte of a name that is no UTF-8 is written `\xNN`.
+/// Everything below a folder, by path from there. Links to files are files; links to folders elsewhere are followed once, those
+/// that lead inside or around are compared by where they lead. A byte of a name that is no UTF-8 is written `\xNN`.
 ///
 /// # Errors
 /// When a folder cannot be read or holds too many files.
 pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
+    let real = |path: &Path| path.canonicalize().map_err(|e| Error::io("find", path, e));
+    let top = real(root)?;
     let mut found = BTreeMap::new();
     let mut folders = vec![(String::new(), root.to_path_buf())];
+    let mut followed = BTreeSet::from([top.clone()]);
     while let Some((prefix, folder)) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;
         for entry in entries {
@@ -45,7 +48,17 @@ pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
             } else if kind.is_dir() || path.is_file() {
                 Found::File(path)
             } else if kind.is_symlink() {
-                Found::Link(target(root, &path)?)
+                // What lies inside is compared there; what lies around it would lead in circles.
+                if let Ok(place) = path.canonicalize()
+                    && place.is_dir()
+                    && !place.starts_with(&top)
+                    && !top.starts_with(&place)
+                    && followed.insert(place)
+                {
+                    folders.push((format!("{name}/"), path));
+                    continue;
+                }
+                Found::Link(target(&top, &path)?)
             } else {
                 Found::Special
             };
@@ -66,13 +79,14 @@ pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
     Ok(found)
 }
 
-fn target(root: &Path, link: &Path) -> Result<String> {
-    let target = fs::read_link(link).map_err(|e| Error::io("read", link, e))?;
-    let inside = root
-        .canonicalize()
-        .ok()
-        .and_then(|root| target.strip_prefix(root).ok());
-    Ok(readable(inside.unwrap_or(&target).as_os_str()))
+/// Where a link leads: from the top folder where that is inside, as it is written otherwise.
+fn target(top: &Path, link: &Path) -> Result<String> {
+    let written = fs::read_link(link).map_err(|e| Error::io("read", link, e))?;
+    let place = link.canonicalize().ok();
+    let inside = place
+        .as_deref()
+        .and_then(|place| place.strip_prefix(top).ok());
+    Ok(readable(inside.unwrap_or(&written).as_os_str()))
 }
 
 fn readable(name: &OsStr) -> String {

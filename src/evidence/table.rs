@@ -242,6 +242,26 @@ fn table(
         return Ok(evidence);
     }
     let labels = labels(&columns, &options.keys, rows);
+    // A row with nothing but its key has no cell that could be missing.
+    let mut filled = vec![false; rows];
+    let others = columns
+        .iter()
+        .filter(|(name, _)| !options.keys.contains(name));
+    for (row, _) in others.flat_map(|(_, column)| &column.cells) {
+        if let Some(filled) = usize::try_from(*row)
+            .ok()
+            .and_then(|row| filled.get_mut(row))
+        {
+            *filled = true;
+        }
+    }
+    if filled.contains(&false) {
+        let mut sorted: Vec<&str> = labels.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        let listed = sorted.join("\n").into_bytes();
+        let (declared, shape) = (Some("str".into()), vec![listed.len() as u64]);
+        items.push(owned("#rows".into(), Dtype::Uint8, declared, shape, listed));
+    }
     let mut left = length.saturating_mul(LONGEST_NAMES).saturating_add(1 << 20);
     for (name, column) in columns {
         if options.keys.contains(&name) {

@@ -6,6 +6,8 @@
 
 use std::ffi::c_int;
 use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,6 +40,13 @@ pub struct Map {
     path: PathBuf,
     memory: Option<memmap2::Mmap>,
     slot: usize,
+    stamp: [i64; 4],
+}
+
+/// By what a change of a file shows: inode, length, and date in seconds and nanoseconds.
+fn stamp(about: &std::fs::Metadata) -> [i64; 4] {
+    let [inode, length] = [about.ino(), about.len()].map(u64::cast_signed);
+    [inode, length, about.mtime(), about.mtime_nsec()]
 }
 
 impl Map {
@@ -46,15 +55,29 @@ impl Map {
     /// # Errors
     /// When the file cannot be opened or mapped.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
-        let about = file
-            .metadata()
-            .map_err(|source| Error::io("read", path, source))?;
+        let failed = |source| Error::io("read", path, source);
+        // Asked before it is opened: opening a pipe waits for whoever writes into it.
+        let unsized_ = || {
+            Error::input(
+                path,
+                "it is no regular file; save what it gives to one first",
+            )
+        };
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(unsized_());
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
         if about.len() == 0 {
+            // The kernel's own files say 0 and hold more.
+            if file.read(&mut [0]).map_err(failed)? > 0 {
+                return Err(unsized_());
+            }
             return Ok(Self {
                 path: path.to_path_buf(),
                 memory: None,
                 slot: 0,
+                stamp: stamp(&about),
             });
         }
         install_handler();
@@ -70,18 +93,29 @@ impl Map {
             path: path.to_path_buf(),
             memory: Some(map),
             slot,
+            stamp: stamp(&about),
         })
     }
 
     /// Whether everything read so far was really there.
     ///
     /// # Errors
-    /// When the file became shorter while it was read.
+    /// When the file became shorter or was written to while it was read.
     pub fn check(&self) -> Result<()> {
         if self.memory.is_some() && SLOTS[self.slot].torn.load(Ordering::Acquire) {
             return Err(Error::damaged(
                 &self.path,
                 "it became shorter while it was being read",
+            ));
+        }
+        // One that was put in its place, or removed, does not change what is mapped.
+        if let Ok(about) = std::fs::metadata(&self.path)
+            && stamp(&about)[0] == self.stamp[0]
+            && stamp(&about) != self.stamp
+        {
+            return Err(Error::input(
+                &self.path,
+                "it was written to while it was being read; try again when that is over",
             ));
         }
         Ok(())

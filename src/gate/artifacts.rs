@@ -1,15 +1,20 @@
 //! What a run wrote, gathered in a folder of its own so that it can be compared like any other.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::workdir::Snapshot;
+use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::rules::Name;
 
 /// Stands for the run's output folder, in the command and in the names of what was written there.
 pub(super) const OUT: &str = "{out}";
+
+/// Stands for the top of the repository, in names of what was written outside the working folder.
+const ROOT: &str = "{root}";
+
+/// The list of the files that a run deleted.
+const DELETED: &str = "{deleted}";
 
 /// Files that say nothing about a result.
 struct Noise {
@@ -32,10 +37,6 @@ const NOISE: &[Noise] = &[
         reason: "likewise",
     },
     Noise {
-        pattern: ".git/**",
-        reason: "a repository's own files",
-    },
-    Noise {
         pattern: "**.pytest_cache/**",
         reason: "durations of tests",
     },
@@ -54,15 +55,18 @@ pub(super) struct Gathered {
 
 /// Where a run wrote.
 pub(super) struct Places<'a> {
-    /// Its working folder.
-    pub(super) work: &'a Path,
+    /// The top of its copy of the repository, or its working folder.
+    pub(super) top: &'a Path,
+    /// The working folder, seen from there.
+    pub(super) below: &'a Path,
     /// Its output folder.
     pub(super) out: &'a Path,
-    /// Where files go that it created and that are not compared, if the next run must not find them.
+    /// In place: where files go that it created and that the next run must not find.
     pub(super) aside: Option<PathBuf>,
 }
 
-/// Moves what a run created, and copies what it changed, into `to`.
+/// Moves what a run created, and copies what it changed, into `to`. In place nothing is lost: what is moved comes back at
+/// the end.
 pub(super) fn gather(
     places: &Places<'_>,
     before: &Snapshot,
@@ -70,31 +74,63 @@ pub(super) fn gather(
     to: &Path,
 ) -> Result<Gathered> {
     let mut gathered = Gathered::default();
-    let (created, changed) = Snapshot::of(places.work)?.since(before);
-    gathered.changed = changed.iter().map(|name| shown(name)).collect();
-    let wrote: BTreeSet<&PathBuf> = created.iter().chain(&changed).collect();
-    for name in wrote {
-        let moved = created.contains(name);
-        if wanted(&shown(name), patterns) {
-            gathered.taken.push(shown(name));
-            take(&places.work.join(name), &to.join(name), moved)?;
+    let after = Snapshot::of(places.top)?;
+    let since = after.since(before);
+    gathered.changed = since
+        .changed
+        .iter()
+        .map(|name| places.shown(name))
+        .collect();
+    for name in after.links_first(since.created.iter().chain(&since.changed)) {
+        let (from, shown) = (places.top.join(name), places.shown(name));
+        let created = since.created.contains(name);
+        if wanted(&shown, patterns) {
+            take(&from, &to.join(&shown), created && !from.is_symlink())?;
+            gathered.taken.push(shown);
         } else {
-            gathered.left.push(shown(name));
-            if let Some(aside) = places.aside.as_ref().filter(|_| moved) {
-                take(&places.work.join(name), &aside.join(name), true)?;
-            }
+            gathered.left.push(shown);
+        }
+        if let Some(aside) = &places.aside
+            && created
+            && fs::symlink_metadata(&from).is_ok()
+        {
+            put(&from, &aside.join(name), true)?;
         }
     }
-    for name in Snapshot::of(places.out)?.names() {
+    if places.aside.is_some() {
+        for folder in &since.folders {
+            // One that holds something stays.
+            let _ = fs::remove_dir(places.top.join(folder));
+        }
+    }
+    let out = Snapshot::of(places.out)?;
+    for name in out.links_first(out.names()) {
+        let from = places.out.join(name);
         let shown = format!("{OUT}/{}", shown(name));
         if wanted(&shown, patterns) {
+            take(&from, &to.join(OUT).join(name), !from.is_symlink())?;
             gathered.taken.push(shown);
-            take(&places.out.join(name), &to.join(OUT).join(name), true)?;
         } else {
             gathered.left.push(shown);
         }
     }
+    let deleted = since.deleted.iter().map(|name| places.shown(name));
+    let deleted: Vec<String> = deleted.filter(|name| wanted(name, &[])).collect();
+    if !deleted.is_empty() && patterns.is_empty() {
+        let path = to.join(DELETED);
+        fs::write(&path, deleted.join("\n")).map_err(|e| Error::io("write", &path, e))?;
+    }
     Ok(gathered)
+}
+
+impl Places<'_> {
+    /// The name of a file for people: from the working folder, or from the top of the repository.
+    fn shown(&self, name: &Path) -> String {
+        match name.strip_prefix(self.below) {
+            Ok(below) => shown(below),
+            Err(_) => format!("{ROOT}/{}", shown(name)),
+        }
+    }
 }
 
 fn shown(name: &Path) -> String {
@@ -115,25 +151,45 @@ pub(super) fn means(pattern: &str, file: &str) -> bool {
     Name { file, tensor: "" }.is_file_of(pattern)
 }
 
-/// Puts the files of a folder back to where they were created, unless something stands there now. What begins with a brace
-/// was never there.
-pub(super) fn put_back(from: &Path, to: &Path, moved: bool) -> Result<()> {
+/// Puts the files of a folder back to where they were created, unless something stands there now. `internal` are names of
+/// files that were never there.
+pub(super) fn put_back(from: &Path, to: &Path, moved: bool, internal: &[&str]) -> Result<()> {
     if !from.exists() {
         return Ok(());
     }
-    for name in Snapshot::of(from)?.names() {
+    let there = Snapshot::of(from)?;
+    for name in there.names() {
         let place = to.join(name);
-        if !shown(name).starts_with('{') && fs::symlink_metadata(&place).is_err() {
-            take(&from.join(name), &place, moved)?;
+        let own = name.components().next().is_some_and(|first| {
+            let first = first.as_os_str();
+            internal.iter().any(|own| first == *own) || first == OUT || first == DELETED
+        });
+        if !own && fs::symlink_metadata(&place).is_err() {
+            put(&from.join(name), &place, moved)?;
         }
     }
     Ok(())
 }
 
+/// Takes a file to be compared; of a link, the file that it leads to, as it is now.
 fn take(from: &Path, to: &Path, moved: bool) -> Result<()> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    if from.is_symlink() && from.is_file() {
+        make_folder(to)?;
+        fs::copy(from, to).map_err(|e| Error::io("copy", from, e))?;
+        return Ok(());
     }
+    put(from, to, moved)
+}
+
+fn make_folder(to: &Path) -> Result<()> {
+    to.parent().map_or(Ok(()), |folder| {
+        fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))
+    })
+}
+
+/// Moves or copies a file or a link.
+fn put(from: &Path, to: &Path, moved: bool) -> Result<()> {
+    make_folder(to)?;
     if moved && fs::rename(from, to).is_ok() {
         return Ok(());
     }

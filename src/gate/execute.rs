@@ -9,14 +9,17 @@ use super::artifacts::{self, Gathered, Places};
 use super::hook::{Hook, Reached};
 use super::masks::{self, Metric, mask};
 use super::options::{Options, Workdir, World};
+use super::snapshot::Snapshot;
 use super::words::{OUT_VARIABLE, script, with_out};
-use super::workdir::{Snapshot, Source};
+use super::workdir::Source;
 use crate::error::{Error, Result};
 use crate::knob::Plan;
 use crate::process::supervise::{self, Order, Outcome};
 
 /// Of what a failed command said, this much is shown.
 const LAST_WORDS: usize = 2000;
+/// Names under which what a run printed is compared: metrics, standard output, standard error.
+const PRINTED: &[&str] = &["{metrics}.json", "{stdout}", "{stderr}"];
 /// Of what a command printed, this much is looked at.
 const LONGEST_OUTPUT: u64 = 64 << 20;
 
@@ -51,9 +54,9 @@ impl<'a> Runner<'a> {
         base: &'a Path,
     ) -> Result<Self> {
         let current = std::env::current_dir().map_err(|e| Error::io("find", Path::new("."), e))?;
-        if options.workdir == Workdir::Copy && base.starts_with(&current) {
+        if base.starts_with(&current) {
             return Err(Error::Usage(
-                "the folder of --keep (or TMPDIR) is inside the working folder, and would be copied with it; choose another".into(),
+                "the folder of --keep (or TMPDIR) is inside the working folder, and would be taken for a part of it; choose another".into(),
             ));
         }
         let source = match options.workdir {
@@ -103,7 +106,11 @@ impl<'a> Runner<'a> {
             Some(source) => source.copy(&top)?,
             None => self.current.clone(),
         };
-        let before = Snapshot::of(&work)?;
+        let (top, below) = match &self.source {
+            Some(source) => (top, source.below()),
+            None => (work.clone(), Path::new("")),
+        };
+        let before = Snapshot::of(&top)?;
         let mut argv = self.argv(&out);
         let own = self.ignored_program(&work);
         if let (Some(own), Some(program)) = (&own, argv.first_mut()) {
@@ -113,7 +120,8 @@ impl<'a> Runner<'a> {
         let files = self.files(run);
         fs::create_dir_all(&files).map_err(|e| Error::io("create", &files, e))?;
         let places = Places {
-            work: &work,
+            top: &top,
+            below,
             out: &out,
             // In a copy they go with it.
             aside: self.source.is_none().then(|| folder.join("aside")),
@@ -144,7 +152,7 @@ impl<'a> Runner<'a> {
                 wrote.gathered.changed.join(", ")
             ));
         }
-        for path in [&top, &out] {
+        for path in [&self.base.join("work"), &out] {
             if path.exists() {
                 fs::remove_dir_all(path).map_err(|e| Error::io("clear", path, e))?;
             }
@@ -249,44 +257,67 @@ impl<'a> Runner<'a> {
     /// What a run printed, as files to compare, as far as that was asked for.
     fn printed(&mut self, run: usize, wrote: &mut Wrote) -> Result<()> {
         let folder = self.folder(run);
-        let files = self.files(run);
-        let stdout = text(&folder.join("stdout"))?;
-        let mut put = |name: &str, text: &str| {
-            wrote.compared += 1;
-            let path = files.join(name);
-            fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
-        };
-        if !self.metrics.is_empty() {
-            put("{metrics}.json", &masks::gather(self.metrics, &stdout)?)?;
-        }
+        let (stdout, stderr) = (folder.join("stdout"), folder.join("stderr"));
         if run == 0 {
             let nothing_else = wrote.gathered.taken.is_empty() && self.metrics.is_empty();
-            self.printed_only =
-                nothing_else && self.options.artifacts.is_empty() && !stdout.trim().is_empty();
+            self.printed_only = nothing_else && self.options.artifacts.is_empty();
         }
-        let mut used = Vec::new();
+        if !self.metrics.is_empty() {
+            let said = String::from_utf8_lossy(&bytes(&stdout)?).into_owned();
+            let found = masks::gather(self.metrics, &said)?;
+            self.put(run, PRINTED[0], found.as_bytes(), wrote)?;
+        }
         if self.options.stdout || self.printed_only {
-            let masked = mask(&stdout);
-            put("{stdout}", &masked.text)?;
-            used.push(("standard output", masked.used));
+            self.whole(run, &stdout, PRINTED[1], "standard output", wrote)?;
         }
         if self.options.stderr {
-            let masked = mask(&text(&folder.join("stderr"))?);
-            put("{stderr}", &masked.text)?;
-            used.push(("standard error", masked.used));
-        }
-        for (name, used) in used {
-            let list: Vec<String> = used
-                .iter()
-                .map(|(mask, count)| format!("{count} × {mask}"))
-                .collect();
-            if !list.is_empty() && run == 0 {
-                wrote
-                    .notes
-                    .push(format!("masked in the {name}: {}", list.join(", ")));
-            }
+            self.whole(run, &stderr, PRINTED[2], "standard error", wrote)?;
         }
         Ok(())
+    }
+
+    /// A whole stream without its noise; as it is where it is no text.
+    fn whole(
+        &self,
+        run: usize,
+        path: &Path,
+        name: &str,
+        what: &str,
+        wrote: &mut Wrote,
+    ) -> Result<()> {
+        let said = bytes(path)?;
+        let Ok(text) = std::str::from_utf8(&said) else {
+            return self.put(run, name, &said, wrote);
+        };
+        // Nothing but white space is nothing.
+        if self.printed_only && text.trim().is_empty() {
+            return Ok(());
+        }
+        let masked = mask(text);
+        let used: Vec<String> = masked
+            .used
+            .iter()
+            .map(|(mask, count, example)| format!("{count} × {mask}, such as {example:?}"))
+            .collect();
+        if !used.is_empty() && run == 0 {
+            wrote
+                .notes
+                .push(format!("masked in the {what}: {}", used.join("; ")));
+        }
+        self.put(run, name, masked.text.as_bytes(), wrote)
+    }
+
+    /// Whether all there is to compare are words without a digit.
+    pub(super) fn printed_no_number(&self) -> bool {
+        let said = fs::read(self.files(0).join(PRINTED[1])).unwrap_or_default();
+        let digit = said.iter().any(u8::is_ascii_digit);
+        self.printed_only && !self.options.stdout && !digit
+    }
+
+    fn put(&self, run: usize, name: &str, text: &[u8], wrote: &mut Wrote) -> Result<()> {
+        wrote.compared += 1;
+        let path = self.files(run).join(name);
+        fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
     }
 
     fn keep_script(&self, folder: &Path) -> Result<()> {
@@ -295,14 +326,20 @@ impl<'a> Runner<'a> {
         fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
     }
 
-    /// In place, the first run's files belong where the command put them.
+    /// In place, what the runs created belongs where it was: the first run's files, and whatever else a later one found
+    /// new, which may be a person's.
     pub(super) fn put_back(&self) -> Result<()> {
         if self.source.is_some() {
             return Ok(());
         }
-        for part in ["files", "aside"] {
-            let moved = self.options.keep.is_none();
-            artifacts::put_back(&self.folder(0).join(part), &self.current, moved)?;
+        let moved = self.options.keep.is_none();
+        let mut run = 0;
+        while self.folder(run).exists() {
+            for part in ["aside", "files"] {
+                let from = self.folder(run).join(part);
+                artifacts::put_back(&from, &self.current, moved, PRINTED)?;
+            }
+            run += 1;
         }
         Ok(())
     }
@@ -310,7 +347,7 @@ impl<'a> Runner<'a> {
     /// Removes the files of a run that agreed, unless they are to be kept: hundreds of checkpoints fill a disk.
     pub(super) fn forget(&self, run: usize) -> Result<()> {
         let files = self.files(run);
-        if self.options.keep.is_some() || !files.exists() {
+        if self.options.keep.is_some() || self.source.is_none() || !files.exists() {
             return Ok(());
         }
         fs::remove_dir_all(&files).map_err(|e| Error::io("clear", &files, e))
@@ -324,18 +361,19 @@ impl Drop for Runner<'_> {
     }
 }
 
-fn text(path: &Path) -> Result<String> {
+fn bytes(path: &Path) -> Result<Vec<u8>> {
     let length = fs::metadata(path)
         .map_err(|e| Error::io("read", path, e))?
         .len();
     if length > LONGEST_OUTPUT {
         return Err(Error::input(
             path,
-            format!("the command printed {length} bytes, too much to compare"),
+            format!(
+                "the command printed {length} bytes, and at most {LONGEST_OUTPUT} are compared; let it write a file"
+            ),
         ));
     }
-    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    fs::read(path).map_err(|e| Error::io("read", path, e))
 }
 
 /// The last lines of a file, in one line.

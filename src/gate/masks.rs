@@ -36,12 +36,12 @@ const MASKS: &[Mask] = &[
     },
     Mask {
         name: "<duration>",
-        pattern: r"\b\d+([.,]\d+)? ?(s|ms|us|µs|ns|sec|secs|seconds|min|minutes|s/it|ms/it)\b",
+        pattern: r"\b\d+([.,]\d+)? ?(s|ms|us|µs|ns|sec|secs|seconds|minutes|s/it|ms/it)\b",
         reason: "how long a step took",
     },
     Mask {
         name: "<address>",
-        pattern: r"\b0x[0-9a-fA-F]{6,16}\b",
+        pattern: r"\bat 0x[0-9a-fA-F]{6,16}\b",
         reason: "Python prints an object by its address",
     },
     Mask {
@@ -54,7 +54,8 @@ const MASKS: &[Mask] = &[
 /// A text without its noise, and how often each mask was used.
 pub(super) struct Masked {
     pub(super) text: String,
-    pub(super) used: Vec<(&'static str, usize)>,
+    /// With how often, and one thing that it hid.
+    pub(super) used: Vec<(&'static str, usize, String)>,
 }
 
 /// Masks the noise in what a program said.
@@ -66,9 +67,10 @@ pub(super) fn mask(said: &str) -> Masked {
             continue;
         };
         let count = pattern.find_iter(&text).count();
-        if count > 0 {
+        if let Some(first) = pattern.find(&text) {
+            let example = first.as_str().to_owned();
+            used.push((mask.name, count, example));
             text = pattern.replace_all(&text, mask.name).into_owned();
-            used.push((mask.name, count));
         }
     }
     Masked { text, used }
@@ -114,10 +116,17 @@ impl Metric {
             .filter_map(|found| found.get(1))
             .map(|group| {
                 let text = group.as_str().trim_end_matches([',', ';']);
-                text.parse::<f64>()
-                    .ok()
-                    .filter(|number| number.is_finite())
-                    .map_or_else(|| json!(text), |number| json!(number))
+                // Of a whole number every digit counts, and f64 holds only 16.
+                let whole = text.parse::<i64>().ok().map(|number| json!(number));
+                let point = text.contains(['.', 'e', 'E']);
+                let number = || {
+                    text.parse::<f64>()
+                        .ok()
+                        .filter(|number| point && number.is_finite())
+                };
+                whole
+                    .or_else(|| number().map(|number| json!(number)))
+                    .unwrap_or_else(|| json!(text))
             })
             .collect()
     }
@@ -131,6 +140,18 @@ pub(super) fn gather(metrics: &[Metric], said: &str) -> Result<String> {
     let mut found = Map::new();
     for metric in metrics {
         let values = metric.values(said);
+        let number = |value: &Value| match value {
+            Value::Number(_) => true,
+            Value::String(text) => text.parse::<f64>().is_ok_and(f64::is_finite),
+            _ => false,
+        };
+        if !values.is_empty() && !values.iter().any(number) {
+            return Err(Error::Usage(format!(
+                "--metric {}: none of its {} matches is a finite number, so that agreement would prove nothing",
+                metric.pattern.as_str(),
+                values.len()
+            )));
+        }
         if values.is_empty() {
             return Err(Error::Usage(format!(
                 "--metric {}: the command's standard output has no match for it",
@@ -192,13 +213,30 @@ mod tests {
         let said = "loss=0.5, 10%\nloss=0.25, 20%\nloss=nan";
         assert_eq!(
             gather(&metrics, said).unwrap(),
-            r#"{"loss":[0.5,0.25,"nan"],"top":[10.0,20.0]}"#
+            r#"{"loss":[0.5,0.25,"nan"],"top":[10,20]}"#
         );
         assert!(
             gather(&metrics, "nothing")
                 .unwrap_err()
                 .to_string()
                 .contains("no match")
+        );
+        let large = Metric::new(r"hash=(\d+)").unwrap();
+        let found = gather(
+            &[large],
+            "hash=1152921504606846977 hash=99999999999999999999",
+        )
+        .unwrap();
+        assert_eq!(
+            found,
+            r#"{"hash":[1152921504606846977,"99999999999999999999"]}"#
+        );
+        let only = [Metric::new(r"loss=(\S+)").unwrap()];
+        assert!(
+            gather(&only, "loss=nan")
+                .unwrap_err()
+                .to_string()
+                .contains("finite")
         );
         assert!(Metric::new("loss=").is_err() && Metric::new("(").is_err());
     }

@@ -27,6 +27,7 @@ pub(super) struct References {
 /// What a command wrote on one stack.
 #[derive(Debug, Serialize, Deserialize)]
 struct Reference {
+    command: Vec<String>,
     fingerprint: Fingerprint,
     tensors: Vec<Digested>,
 }
@@ -65,24 +66,40 @@ pub(super) fn apply(
     let here = Fingerprint::collect();
     if let Some(earlier) = earlier {
         let found = content::digests(&runner.files(0), &options.rules)?;
-        against(report, earlier, &here, &found);
+        against(report, earlier, &here, &words(options), &found);
     }
     if let Some(path) = &options.record
         && matches!(report.verdict, Verdict::Identical | Verdict::Close)
     {
-        record(
-            path,
-            here,
-            content::digests(&runner.files(0), &options.rules)?,
-        )?;
+        let reference = Reference {
+            command: words(options),
+            fingerprint: here,
+            tensors: content::digests(&runner.files(0), &options.rules)?,
+        };
+        record(path, reference)?;
         report.notes.push(format!("recorded in {}", path.display()));
     }
     Ok(())
 }
 
-fn against(report: &mut Report, earlier: &References, here: &Fingerprint, found: &[Digested]) {
-    let Some(reference) = earlier
-        .references
+fn words(options: &Options) -> Vec<String> {
+    let words = options.command.iter();
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn against(
+    report: &mut Report,
+    earlier: &References,
+    here: &Fingerprint,
+    command: &[String],
+    found: &[Digested],
+) {
+    // A file may hold several commands; the same one is the better match.
+    let mut known: Vec<&Reference> = earlier.references.iter().collect();
+    known.sort_by_key(|one| one.command != command);
+    let Some(reference) = known
         .iter()
         .find(|one| one.fingerprint.comparable(here).is_ok())
     else {
@@ -146,21 +163,19 @@ fn against(report: &mut Report, earlier: &References, here: &Fingerprint, found:
     }
 }
 
-/// Adds a reference, in the place of one for the same stack, and replaces the file at once.
-fn record(path: &Path, fingerprint: Fingerprint, tensors: Vec<Digested>) -> Result<()> {
+/// Adds a reference, in the place of one for the same command and stack, and replaces the file at once.
+fn record(path: &Path, reference: Reference) -> Result<()> {
     let mut references = if path.exists() {
         load(path)?
     } else {
         References::default()
     };
     references.format = FORMAT;
-    references
-        .references
-        .retain(|one| one.fingerprint.comparable(&fingerprint).is_err());
-    references.references.push(Reference {
-        fingerprint,
-        tensors,
+    references.references.retain(|one| {
+        one.command != reference.command
+            || one.fingerprint.comparable(&reference.fingerprint).is_err()
     });
+    references.references.push(reference);
     let text =
         serde_json::to_string_pretty(&references).map_err(|e| Error::Usage(e.to_string()))?;
     let folder = path

@@ -1,11 +1,12 @@
-//! The working folder: what belongs to it, fresh copies of it, and what a run created or changed in it.
+//! The working folder: what belongs to it, and fresh copies of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use super::snapshot::{Stamp, walk};
 use crate::error::{Error, Result};
 use crate::process;
 
@@ -27,29 +28,10 @@ pub(super) struct Source {
     empty: Vec<PathBuf>,
     /// What copies only link to.
     linked: Vec<PathBuf>,
+    /// Whether the top folder is a repository's.
+    git: bool,
     /// Files that git ignores and that copies therefore lack, for a hint.
     pub(super) ignored: Vec<String>,
-}
-
-/// By what a change of a file shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    length: u64,
-    modified: (i64, i64),
-    inode: u64,
-    link: bool,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::symlink_metadata(path).ok()?;
-        Some(Self {
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            inode: metadata.ino(),
-            link: metadata.is_symlink(),
-        })
-    }
 }
 
 impl Source {
@@ -137,8 +119,8 @@ impl Source {
                 .to_path_buf(),
             files,
             empty,
-            // So that `git rev-parse HEAD` answers in a copy too.
-            linked: vec![".git".into()],
+            linked: Vec::new(),
+            git: true,
             ignored,
         })
     }
@@ -162,6 +144,7 @@ impl Source {
             files,
             empty,
             linked: Vec::new(),
+            git: false,
             ignored: Vec::new(),
         })
     }
@@ -171,6 +154,9 @@ impl Source {
     /// # Errors
     /// When it cannot, or a file changed since the first copy.
     pub(super) fn copy(&self, to: &Path) -> Result<PathBuf> {
+        if self.git {
+            self.clone_repository(to);
+        }
         let made = to.join(&self.below);
         create_folders(&made)?;
         for folder in &self.empty {
@@ -192,6 +178,9 @@ impl Source {
             }
             copy_one(&from, &to, stamp.link)?;
         }
+        if self.git {
+            git(to, &["reset", "-q"]);
+        }
         for link in &self.linked {
             let (from, to) = (self.root.join(link), to.join(link));
             if let Some(folder) = to.parent() {
@@ -203,6 +192,23 @@ impl Source {
             }
         }
         Ok(made)
+    }
+
+    /// The folder of the working folder in a copy.
+    pub(super) fn below(&self) -> &Path {
+        &self.below
+    }
+
+    /// A repository of the copy's own, so that git answers there too and nothing that a program does with it reaches the
+    /// original. Where that fails, the program will say what it misses.
+    fn clone_repository(&self, to: &Path) {
+        let (Some(root), Some(copy)) = (self.root.to_str(), to.to_str()) else {
+            return;
+        };
+        let clone = ["clone", "-q", "--shared", "--no-checkout", "--", root, copy];
+        if git(&self.root, &clone).is_some() {
+            git(to, &["remote", "remove", "origin"]);
+        }
     }
 }
 
@@ -272,58 +278,16 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
 
 /// Every file and link below `folder`, by path from `root`. Links to folders are links here.
 fn gather(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Stamp>) -> Result<()> {
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))? {
-            let entry = entry.map_err(|e| Error::io("read", &folder, e))?;
-            let path = entry.path();
-            let kind = entry.file_type().map_err(|e| Error::io("read", &path, e))?;
-            if kind.is_dir() {
-                folders.push(path);
-            } else if (kind.is_file() || kind.is_symlink())
-                && let (Some(stamp), Ok(name)) = (Stamp::of(&path), path.strip_prefix(root))
-            {
-                files.insert(name.to_path_buf(), stamp);
-            }
-            if files.len() > MOST_FILES {
-                return Err(Error::Usage(format!(
-                    "{} holds more than {MOST_FILES} files; leave data sets out with --link PATH",
-                    root.display()
-                )));
-            }
+    walk(root, folder, |name, stamp| {
+        if let Some(stamp) = stamp {
+            files.insert(name, stamp);
         }
-    }
-    Ok(())
-}
-
-/// What stands in a folder at one moment.
-pub(super) struct Snapshot(BTreeMap<PathBuf, Stamp>);
-
-impl Snapshot {
-    /// # Errors
-    /// When the folder cannot be read.
-    pub(super) fn of(folder: &Path) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        gather(folder, folder, &mut files)?;
-        Ok(Self(files))
-    }
-
-    /// What was created since, and what was changed.
-    pub(super) fn since(&self, before: &Self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-        let mut created = BTreeSet::new();
-        let mut changed = BTreeSet::new();
-        for (name, stamp) in &self.0 {
-            match before.0.get(name) {
-                None => created.insert(name.clone()),
-                Some(old) if old != stamp => changed.insert(name.clone()),
-                Some(_) => false,
-            };
+        if files.len() > MOST_FILES {
+            return Err(Error::Usage(format!(
+                "{} holds more than {MOST_FILES} files; leave data sets out with --link PATH",
+                root.display()
+            )));
         }
-        (created, changed)
-    }
-
-    /// Everything in it.
-    pub(super) fn names(&self) -> impl Iterator<Item = &PathBuf> {
-        self.0.keys()
-    }
+        Ok(())
+    })
 }

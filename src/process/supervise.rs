@@ -105,7 +105,12 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> u8 {
                 format!("not an order ({e}): {VARIABLE} marks processes of samebits; unset it")
             })
         })
-        .and_then(|order: Order| obey(&order).map_err(|error| error.to_string()));
+        .and_then(|order: Order| {
+            obey(&order).map_err(|error| match error {
+                Error::Child { ended, .. } => ended,
+                other => other.to_string(),
+            })
+        });
     let (outcome, code) = match outcome {
         Ok(outcome) => (outcome, 0),
         Err(why) => (

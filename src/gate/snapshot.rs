@@ -1,0 +1,134 @@
+//! What stands in a folder at one moment, and what became of it since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// By what a change of a file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) length: u64,
+    modified: (i64, i64),
+    /// Of which programs cannot set back the hands.
+    changed: (i64, i64),
+    inode: u64,
+    pub(super) link: bool,
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            link: metadata.is_symlink(),
+        })
+    }
+}
+
+/// Hands over every file and link with its stamp, and every folder without one.
+pub(super) fn walk(
+    root: &Path,
+    folder: &Path,
+    mut found: impl FnMut(PathBuf, Option<Stamp>) -> Result<()>,
+) -> Result<()> {
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))? {
+            let entry = entry.map_err(|e| Error::io("read", &folder, e))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|e| Error::io("read", &path, e))?;
+            let Ok(name) = path.strip_prefix(root).map(Path::to_path_buf) else {
+                continue;
+            };
+            if kind.is_dir() {
+                found(name, None)?;
+                folders.push(path);
+            } else if (kind.is_file() || kind.is_symlink())
+                && let Some(stamp) = Stamp::of(&path)
+            {
+                found(name, Some(stamp))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in a folder at one moment, but for repositories' own files.
+pub(super) struct Snapshot {
+    files: BTreeMap<PathBuf, Stamp>,
+    folders: BTreeSet<PathBuf>,
+}
+
+/// What became of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Since {
+    pub(super) created: BTreeSet<PathBuf>,
+    pub(super) changed: BTreeSet<PathBuf>,
+    pub(super) deleted: BTreeSet<PathBuf>,
+    /// Folders that were not there before, inner ones first.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl Snapshot {
+    /// # Errors
+    /// When the folder cannot be read, or a link took its place: what a link leads to is somebody else's.
+    pub(super) fn of(folder: &Path) -> Result<Self> {
+        let metadata = fs::symlink_metadata(folder).map_err(|e| Error::io("read", folder, e))?;
+        if !metadata.is_dir() {
+            return Err(Error::input(
+                folder,
+                "the command put something else in the place of this folder; it must stay a folder",
+            ));
+        }
+        let (mut files, mut folders) = (BTreeMap::new(), BTreeSet::new());
+        walk(folder, folder, |name, stamp| {
+            if name.components().any(|part| part.as_os_str() == ".git") {
+                return Ok(());
+            }
+            match stamp {
+                Some(stamp) => files.insert(name, stamp).map_or((), drop),
+                None => drop(folders.insert(name)),
+            }
+            Ok(())
+        })?;
+        Ok(Self { files, folders })
+    }
+
+    /// What was created, changed and deleted since.
+    pub(super) fn since(&self, before: &Self) -> Since {
+        let mut since = Since::default();
+        for (name, stamp) in &self.files {
+            match before.files.get(name) {
+                None => since.created.insert(name.clone()),
+                Some(old) if old != stamp => since.changed.insert(name.clone()),
+                Some(_) => false,
+            };
+        }
+        let gone = |name: &&PathBuf| !self.files.contains_key(*name);
+        since.deleted = before.files.keys().filter(gone).cloned().collect();
+        since.folders = self.folders.difference(&before.folders).cloned().collect();
+        since.folders.reverse();
+        since
+    }
+
+    /// Everything in it: links first, since what they lead to may be moved.
+    pub(super) fn links_first<'a>(
+        &self,
+        names: impl Iterator<Item = &'a PathBuf>,
+    ) -> Vec<&'a PathBuf> {
+        let mut names: Vec<&PathBuf> = names.collect();
+        names.sort_by_key(|name| !self.files.get(*name).is_some_and(|stamp| stamp.link));
+        names
+    }
+
+    /// Everything in it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.keys()
+    }
+}
