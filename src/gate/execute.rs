@@ -9,7 +9,7 @@ use super::artifacts::{self, Gathered, Places};
 use super::hook::{Hook, Reached};
 use super::masks::{self, Metric, mask};
 use super::options::{Options, Workdir, World};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, still_there};
 use super::words::{OUT_VARIABLE, script, with_out};
 use super::workdir::Source;
 use crate::error::{Error, Result};
@@ -117,6 +117,10 @@ impl<'a> Runner<'a> {
             *program = own.into();
         }
         let reached = self.execute(run, argv, &work, &out, left, world)?;
+        // Before anything is moved or removed there.
+        for path in [&top, &work, &out] {
+            still_there(path)?;
+        }
         let files = self.files(run);
         fs::create_dir_all(&files).map_err(|e| Error::io("create", &files, e))?;
         let places = Places {

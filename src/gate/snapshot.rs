@@ -59,6 +59,30 @@ pub(super) fn walk(
     Ok(())
 }
 
+/// Checks that no link leads from this path to another folder now: a command may have put one there, and what it leads to is
+/// neither ours to move nor ours to clear. A folder that the command removed is made again.
+///
+/// # Errors
+/// When a link leads elsewhere, or something that is no folder stands there.
+pub(super) fn still_there(folder: &Path) -> Result<()> {
+    if fs::symlink_metadata(folder).is_err() {
+        return fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e));
+    }
+    let real = folder
+        .canonicalize()
+        .map_err(|e| Error::io("find", folder, e))?;
+    if real == folder && real.is_dir() {
+        return Ok(());
+    }
+    Err(Error::input(
+        folder,
+        format!(
+            "the command put something else in the place of this folder ({}), which is left alone; let it write into the folder itself",
+            real.display()
+        ),
+    ))
+}
+
 /// What stands in a folder at one moment, but for repositories' own files.
 pub(super) struct Snapshot {
     files: BTreeMap<PathBuf, Stamp>,
@@ -77,15 +101,8 @@ pub(super) struct Since {
 
 impl Snapshot {
     /// # Errors
-    /// When the folder cannot be read, or a link took its place: what a link leads to is somebody else's.
+    /// When the folder cannot be read.
     pub(super) fn of(folder: &Path) -> Result<Self> {
-        let metadata = fs::symlink_metadata(folder).map_err(|e| Error::io("read", folder, e))?;
-        if !metadata.is_dir() {
-            return Err(Error::input(
-                folder,
-                "the command put something else in the place of this folder; it must stay a folder",
-            ));
-        }
         let (mut files, mut folders) = (BTreeMap::new(), BTreeSet::new());
         walk(folder, folder, |name, stamp| {
             if name.components().any(|part| part.as_os_str() == ".git") {

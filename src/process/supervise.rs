@@ -158,9 +158,17 @@ fn obey(order: &Order) -> Result<Outcome> {
             None => command.env_remove(name),
         };
     }
-    let mut child = command
-        .spawn()
-        .map_err(|e| failed(format!("could not be started ({}): {e}", program.display())))?;
+    let mut child = command.spawn().map_err(|e| {
+        let where_to = if e.kind() == std::io::ErrorKind::NotFound {
+            "; a name is looked for on PATH, a path is seen from the working folder or its copy"
+        } else {
+            ""
+        };
+        failed(format!(
+            "could not be started ({}): {e}{where_to}",
+            program.display()
+        ))
+    })?;
     // Waited for on a thread of its own, so that its end is known at once and signals soon.
     let (sender, ended) = channel();
     std::thread::spawn(move || sender.send(child.wait()));
