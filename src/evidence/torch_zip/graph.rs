@@ -297,28 +297,31 @@ impl Pickle {
         text
     }
 
-    fn write(&self, id: Id, depth: usize, text: &mut String) {
+    /// Values in a list, as many as a person would read.
+    fn list<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a Id>,
+        [open, close]: [&str; 2],
+        depth: usize,
+        text: &mut String,
+    ) {
+        text.push_str(open);
+        for (index, &id) in ids.into_iter().enumerate() {
+            text.push_str(if index > 0 { ", " } else { "" });
+            self.write(id, depth + 1, text);
+            if text.len() > LONGEST_TEXT {
+                break;
+            }
+        }
+        text.push_str(close);
+    }
+
+    fn write<'a>(&'a self, id: Id, depth: usize, text: &mut String) {
         if text.len() > LONGEST_TEXT || depth > 8 {
             text.push('\u{2026}');
             return;
         }
-        let list = |text: &mut String, open: char, ids: &[Id], close: char| {
-            text.push(open);
-            for (index, &id) in ids.iter().enumerate() {
-                if index > 0 {
-                    text.push_str(", ");
-                }
-                self.write(id, depth + 1, text);
-                if text.len() > LONGEST_TEXT {
-                    break;
-                }
-            }
-            text.push(close);
-        };
-        let flat = |pairs: &[(Id, Id)]| -> Vec<Id> {
-            let pairs = pairs.iter().take(LONGEST_TEXT);
-            pairs.flat_map(|&(key, value)| [key, value]).collect()
-        };
+        let flat = |pairs: &'a [(Id, Id)]| pairs.iter().flat_map(|(key, value)| [key, value]);
         match self.node(id) {
             Node::None => text.push_str("None"),
             Node::Bool(value) => text.push_str(if *value { "True" } else { "False" }),
@@ -332,15 +335,15 @@ impl Pickle {
             Node::Bytes(place) => {
                 text.extend(["b\"", &self.raw(place).escape_ascii().to_string(), "\""]);
             }
-            Node::Tuple(ids) => list(text, '(', ids, ')'),
-            Node::List(ids) => list(text, '[', ids, ']'),
-            Node::Set(ids) => list(text, '{', ids, '}'),
-            Node::Dict(pairs) => list(text, '{', &flat(pairs), '}'),
+            Node::Tuple(ids) => self.list(ids, ["(", ")"], depth, text),
+            Node::List(ids) => self.list(ids, ["[", "]"], depth, text),
+            Node::Set(ids) => self.list(ids, ["{", "}"], depth, text),
+            Node::Dict(pairs) => self.list(flat(pairs), ["{", "}"], depth, text),
             Node::Global(..) => text.push_str(&self.dotted(id)),
             Node::Object(object) => {
                 self.write(object.call, depth + 1, text);
                 self.write(object.args, depth + 1, text);
-                list(text, '{', &flat(&object.entries), '}');
+                self.list(flat(&object.entries), ["{", "}"], depth, text);
             }
             Node::Persistent(id) => self.write(*id, depth + 1, text),
             Node::Outside(what) => text.push_str(what),
@@ -375,16 +378,57 @@ pub fn decimal(raw: &[u8]) -> String {
             .collect();
         return format!("{sign}0x{}", hex.concat());
     }
-    let mut text = String::new();
-    while digits.iter().any(|&byte| byte != 0) {
-        let mut rest = 0;
-        for byte in digits.iter_mut().rev() {
-            rest = rest << 8 | u16::from(*byte);
-            *byte = u8::try_from(rest / 10).unwrap_or(0);
-            rest %= 10;
-        }
-        text.push(char::from(b'0' + u8::try_from(rest).unwrap_or(0)));
+    // Nine digits at a time: there may be very many such integers.
+    let mut words: Vec<u32> = Vec::new();
+    for four in digits.chunks(4) {
+        let word = four
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u32::from(byte));
+        words.push(word);
     }
-    let text: String = text.chars().rev().collect();
-    format!("{sign}{}", if text.is_empty() { "0" } else { &text })
+    let mut groups = Vec::new();
+    while words.last().is_some_and(|&word| word == 0) {
+        words.pop();
+    }
+    while !words.is_empty() {
+        let mut rest = 0u64;
+        for word in words.iter_mut().rev() {
+            rest = rest << 32 | u64::from(*word);
+            *word = u32::try_from(rest / 1_000_000_000).unwrap_or(0);
+            rest %= 1_000_000_000;
+        }
+        groups.push(rest);
+        while words.last().is_some_and(|&word| word == 0) {
+            words.pop();
+        }
+    }
+    let first = groups.pop().unwrap_or(0);
+    let mut text = format!("{sign}{first}");
+    for group in groups.iter().rev() {
+        text.extend([format!("{group:09}")]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_any_length_have_the_digits_that_python_shows() {
+        let mut number = 1i128;
+        for power in 0..127 {
+            for one in [number, number - 1, -number, number ^ 0x5555, i128::MIN, 0] {
+                assert_eq!(decimal(&one.to_le_bytes()), one.to_string(), "2^{power}");
+            }
+            number = number.wrapping_shl(1);
+        }
+        assert_eq!(decimal(&[]), "0");
+        assert_eq!(decimal(&[0x80]), "-128");
+        assert_eq!(decimal(&[0, 0xCA, 0x9A, 0x3B, 0]), "1000000000");
+        let ten_to_the_30 = 10i128.pow(30).to_le_bytes();
+        assert_eq!(decimal(&ten_to_the_30), format!("1{}", "0".repeat(30)));
+        assert_eq!(decimal(&[1; 200]), format!("0x{}", "01".repeat(200)));
+    }
 }
