@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -17,6 +17,7 @@ use samebits::seed::Seed;
 pub mod bytes;
 pub mod check;
 pub mod formats;
+mod hostile;
 pub mod pickle;
 pub mod texts;
 pub mod trace;
@@ -56,9 +57,14 @@ const MOST_SEEDS: usize = 2_000;
 /// One reader at a time: the measurements are those of the process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Waits until nothing else runs here.
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs a reader on changed inputs and panics with a list of what went wrong. Inputs that failed are kept in a folder.
 pub fn fuzz(reader: &Reader) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let seconds = std::env::var("SAMEBITS_FUZZ_SECONDS").ok();
     let seconds: Option<u64> =
         seconds.map(|text| text.parse().expect("SAMEBITS_FUZZ_SECONDS is no number"));
