@@ -9,6 +9,10 @@ mod fuzz;
 
 use std::path::Path;
 
+use samebits::diff::diff;
+use samebits::rules::Rules;
+use samebits::verdict::Verdict;
+
 use fuzz::{Change, Reader, formats, fuzz, texts, trace, zip};
 
 /// Fixtures in a folder of tests, by how their names end. Large ones would only slow it down.
@@ -365,4 +369,53 @@ fn no_file_of_exceptions_is_misread() {
         words,
         texts::toml,
     ));
+}
+
+/// Independent of what the readers say of themselves: the places of the data are known here from the formats.
+#[test]
+fn no_changed_byte_of_a_tensor_is_overlooked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut flipped = 0;
+    let mut flip = |name: &str, whole: &[u8], data: std::ops::Range<usize>| {
+        let [one, other] = ["one", "other"].map(|place| folder.path().join(place).join(name));
+        for path in [&one, &other] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        std::fs::write(&one, whole).unwrap();
+        for at in data {
+            let mut changed = whole.to_vec();
+            changed[at] ^= 1 << (at % 8);
+            let _ = std::fs::remove_file(&other);
+            std::fs::write(&other, changed).unwrap();
+            let verdict = diff(&one, &other, &Rules::default()).verdict;
+            assert_eq!(verdict, Verdict::Diverged, "{name}: byte {at}");
+            flipped += 1;
+        }
+    };
+    let tensor = r#"{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
+    let file = header(tensor, &[3; 16]);
+    flip("f.safetensors", &file, file.len() - 16..file.len());
+    for array in fixtures(
+        "evidence/arrays",
+        &["f4.npy", "f4_big_fortran.npy", "c16.npy"],
+    ) {
+        flip("f.npy", &array, 128..array.len());
+    }
+    for archive in fixtures("evidence/torch", &["/tensor.pt", "/big_endian.pt"]) {
+        // The first record of numbers: stored, and all of it in use.
+        let members = zip::unpack(&archive).unwrap();
+        let used = |member: &&zip::Member| member.name.ends_with(b"/data/0");
+        let data = &members.iter().find(used).unwrap().data;
+        let at = archive.windows(data.len()).position(|part| part == data);
+        flip("f.pt", &archive, at.unwrap()..at.unwrap() + data.len());
+    }
+    flip("f.log", b"step 1\nloss 0.5\n", 0..16);
+    for digit in [16, 17] {
+        flip(
+            "f.json",
+            br#"{"loss":0.5,"a":[12,3]}"#,
+            digit + 1..digit + 2,
+        );
+    }
+    assert!(flipped > 400, "{flipped} bytes");
 }
