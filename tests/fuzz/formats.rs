@@ -323,16 +323,48 @@ fn tensor(rng: &mut Rng) -> Vec<u8> {
 pub fn trace(rng: &mut Rng, bytes: &[u8], other: &[u8], words: &[&[u8]]) -> Option<Vec<u8>> {
     let mut parts = super::trace::split(bytes)?;
     let others = super::trace::split(other)?;
-    let at = below(rng, 3);
-    parts[at] = if at == 2 && chance(rng, 50) {
-        safetensors(rng, &parts[2], &others[2], words)?
-    } else {
-        changed(rng, &parts[at], &others[at], words)
-    };
+    match rng.below(5) {
+        0 => parts[2] = safetensors(rng, &parts[2], &others[2], words)?,
+        1 | 2 => parts[1] = entry(rng, &parts[1])?,
+        _ => {
+            let at = below(rng, 3);
+            parts[at] = changed(rng, &parts[at], &others[at], words);
+        }
+    }
     if chance(rng, 90) {
         super::trace::seal(&mut parts);
     }
     Some(super::trace::join(&parts))
+}
+
+/// Entries of a trace, one of them with another value somewhere.
+fn entry(rng: &mut Rng, lines: &[u8]) -> Option<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = lines
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
+    let (at, from) = (below(rng, lines.len()), below(rng, lines.len()));
+    let mut entry: serde_json::Value = serde_json::from_slice(&lines[from]).ok()?;
+    let (size, small) = (number(rng, 5), rng.below(3));
+    let changes = [
+        ("shape", serde_json::json!([size, small])),
+        ("shape", serde_json::json!([small])),
+        ("shape", serde_json::json!([])),
+        ("dtype", "float64".into()),
+        ("dtype", "bool".into()),
+        ("name", "scale".into()),
+        ("name", "\u{1b}[2J".into()),
+        ("name", "scale (occurrence 1)".into()),
+        ("occurrence", small.into()),
+        ("step", size.into()),
+        ("inline", "00ff".into()),
+        ("inline", "no".into()),
+        ("inline", serde_json::Value::Null),
+    ];
+    let (key, new) = changes[below(rng, changes.len())].clone();
+    entry[key] = new;
+    lines[at] = serde_json::to_vec(&entry).ok()?;
+    Some(lines.join(&b'\n'))
 }
 
 /// No format at all.

@@ -30,7 +30,7 @@ fn itself(name: &str, bytes: &[u8], keys: &[&str]) -> (Verdict, String) {
     let reason = &report.reason;
     let most = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 6 });
     assert!(took < most, "{name} took {took:.1?}: {reason}");
-    assert!(grew < 1 << 30, "{name} took {grew} bytes: {reason}");
+    assert!(grew < 256 << 20, "{name} took {grew} bytes: {reason}");
     (report.verdict, render(&report, Color::Plain))
 }
 
@@ -138,8 +138,8 @@ fn a_list_that_is_no_list_of_pairs_is_counted_each_time_it_makes_an_ordered_dict
 
 #[test]
 fn a_long_text_in_the_place_of_a_word_is_not_looked_at_each_time() {
-    // numpy.core.numeric._frombuffer(b"", dtype("f4"), (0,), <1 MB>), a million times.
-    let order = [&b"X\0\0\x10\0"[..], &vec![b'F'; 1 << 20]].concat();
+    // numpy.core.numeric._frombuffer(b"", dtype("f4"), (0,), <4 MB>), a hundred thousand times.
+    let order = [&b"X\0\0\x40\0"[..], &vec![b'F'; 4 << 20]].concat();
     let dtype = b"cnumpy\ndtype\nX\x02\0\0\0f4\x85R";
     let array = [
         b"cnumpy.core.numeric\n_frombuffer\n(C\0",
@@ -148,7 +148,7 @@ fn a_long_text_in_the_place_of_a_word_is_not_looked_at_each_time() {
         &order,
         b"tRq\0",
     ];
-    let pickle = [b"](", &array.concat()[..], &b"h\0".repeat(500_000), b"e."].concat();
+    let pickle = [b"](", &array.concat()[..], &b"h\0".repeat(100_000), b"e."].concat();
     let (verdict, text) = itself("f.pt", &checkpoint(&pickle), &[]);
     assert_eq!(verdict, Verdict::Inconclusive, "{text}");
 }
@@ -172,9 +172,10 @@ fn tensors_that_repeat_one_element_are_not_all_written_out() {
 
 #[test]
 fn records_that_are_only_named_in_the_report_are_not_unpacked() {
-    let pickle = member("a/data.pkl", b"K\x01.".to_vec(), false);
-    let bombs = (0..40).map(|n| member(&format!("a/code/{n}.debug_pkl"), vec![0; 50 << 20], true));
-    let archive = pack(&[pickle].into_iter().chain(bombs).collect::<Vec<_>>());
+    let archive = pack(&[
+        member("a/data.pkl", b"K\x01.".to_vec(), false),
+        member("a/code/x.debug_pkl", vec![0; 400 << 20], true),
+    ]);
     let (verdict, text) = itself("f.pt", &archive, &[]);
     assert_eq!(verdict, Verdict::Identical, "{text}");
 }
@@ -236,7 +237,7 @@ const SMALL: &[(&str, &str, &str)] = &[
 fn small_files_that_were_misread_are_refused_in_words_that_can_be_shown() {
     for (name, words, what) in SMALL {
         let path = regressions().join(name);
-        let text = if name.ends_with(".toml") {
+        let text = if path.extension().is_some_and(|end| end == "toml") {
             rules::load(&path, "2026-11-20").unwrap_err().to_string()
         } else {
             let report = diff(&path, &path, &Rules::default());
