@@ -69,10 +69,9 @@ pub fn render(report: &Report, color: Color) -> String {
 /// Only the verdicts: one line a workload, one for all.
 #[must_use]
 pub fn brief(report: &Report, color: Color) -> String {
-    let name = report
-        .subject
-        .as_ref()
-        .map_or(String::new(), |subject| format!("{}: ", subject.workload));
+    let name = report.subject.as_ref().map_or(String::new(), |subject| {
+        format!("{}: ", plain(&subject.workload, LONGEST_LINE))
+    });
     format!(
         "{}  {name}{}\n",
         color.verdict(report.verdict),
@@ -106,8 +105,9 @@ fn one(out: &mut String, report: &Report, color: Color) {
         out,
         "",
         &format!(
-            "{}  {name}: {}",
+            "{}  {}: {}",
             color.verdict(report.verdict),
+            plain(name, LONGEST_LINE),
             reason(report)
         ),
     );

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::LONGEST_LINE;
 use super::line;
 use crate::compare::Growth;
+use crate::error::plain;
 use crate::knob::Origin;
 use crate::report::{Report, Run};
 
@@ -104,10 +106,10 @@ pub(super) fn settings(out: &mut String, report: &Report) {
     let mut row = String::from(" ");
     for setting in asked {
         if row.len() + setting.len() > 100 {
-            line(out, "", &row);
+            line(out, "", &plain(&row, LONGEST_LINE));
             row = String::from(" ");
         }
         let _ = write!(row, " {setting}");
     }
-    line(out, "", &row);
+    line(out, "", &plain(&row, LONGEST_LINE));
 }
