@@ -139,7 +139,9 @@ fn persistent<'a>(pickle: &'a Pickle, node: &Node, kind: &str) -> Option<&'a [Id
 fn sources(pickle: &Pickle, found: &mut Named) -> std::result::Result<(), String> {
     for node in &pickle.graph.nodes {
         if let Some(&[_, class, _, source]) = persistent(pickle, node, "module") {
-            let source = blake3::hash(pickle.text(source).as_bytes()).to_hex()[..16].to_owned();
+            let source = pickle.text(source);
+            found.copy(source.len())?;
+            let source = blake3::hash(source.as_bytes()).to_hex()[..16].to_owned();
             found.container(format!("source of {}", pickle.dotted(class)), source)?;
         }
     }
