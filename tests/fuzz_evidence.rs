@@ -10,6 +10,7 @@ mod fuzz;
 use std::path::Path;
 
 use samebits::diff::diff;
+use samebits::report::json;
 use samebits::rules::Rules;
 use samebits::verdict::Verdict;
 
@@ -133,6 +134,70 @@ fn no_checkpoint_is_misread() {
     // A tensor that repeats elements is written out up to LARGEST_REPEATED, on both sides of a comparison and here.
     torch.memory = 4 << 28;
     fuzz(&torch);
+}
+
+#[test]
+fn no_checkpoint_without_an_archive_is_misread() {
+    let words: &[&[u8]] = &[
+        b"storage",
+        b"module",
+        b"\x01\0\0\0\0\0\0\0",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        b".",
+        b"\x80\x02",
+    ];
+    let mut seeds = fixtures("evidence/torch", &["legacy.pt", "legacy_4.pt"]);
+    let large = fixtures("evidence/torch", &["legacy_module.pt"]);
+    seeds.extend(large.into_iter().filter(|seed| seed.len() < 64 << 10));
+    let mut legacy = reader("legacy", "f.pt", seeds, words, formats::legacy);
+    legacy.memory = 4 << 28;
+    fuzz(&legacy);
+}
+
+/// Reports of the kinds that `samebits diff` writes.
+fn reports() -> Vec<Vec<u8>> {
+    let fixture = |name: &str| {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
+        tests.join(name)
+    };
+    let pairs = [
+        ("torch/checkpoint.pt", "torch/one_number_different.pt"),
+        ("arrays/old.tfevents", "arrays/other.tfevents"),
+        ("arrays/value.json", "arrays/value.json"),
+        ("arrays/f4.npy", "arrays/none.npy"),
+    ];
+    pairs
+        .iter()
+        .map(|(one, other)| diff(&fixture(one), &fixture(other), &Rules::default()))
+        .map(|report| json::render(&report).into_bytes())
+        .collect()
+}
+
+#[test]
+fn no_saved_report_is_misread() {
+    let words: &[&[u8]] = &[
+        b"\"diverged\"",
+        b"\"identical\"",
+        b"\"schema_version\": 1",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\\u001b[2J",
+        b"\\u0000",
+        b"\"nan\"",
+        b"-1",
+        b"1e308",
+        b"18446744073709551615",
+        b"<script>",
+        b"]]>",
+    ];
+    fuzz(&reader(
+        "report",
+        "report.json",
+        reports(),
+        words,
+        formats::report,
+    ));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use samebits::error::Error;
 use samebits::evidence::Evidence;
 use samebits::evidence::open::open;
 use samebits::evidence::table::TableOptions;
+use samebits::report::format::FORMATS;
 use samebits::report::{Report, json, text};
 use samebits::rules::{self, Rules};
 use samebits::verdict::Verdict;
@@ -105,21 +106,69 @@ fn items(path: &Path, evidence: &Evidence) -> Result<Items, String> {
     })
 }
 
+/// What every reader of a report gets.
 fn report(report: &Report) -> Result<(), String> {
-    let shown = text::render(report, text::Color::Plain) + &text::brief(report, text::Color::Plain);
-    let odd = |c: char| c.is_control() && c != '\n';
-    ensure(!shown.contains(odd), || {
-        format!("a report with a control character: {shown:?}")
-    })?;
-    for line in shown.lines() {
-        ensure(line.len() <= 4 * LONGEST_TEXT, || {
-            format!("a report with a line of {} bytes", line.len())
+    let brief = text::brief(report, text::Color::Plain);
+    let all = FORMATS
+        .iter()
+        .map(|format| (format.name, (format.render)(report)));
+    for (name, shown) in all.chain([("brief", brief)]) {
+        let plain_text = ["text", "brief"].contains(&name);
+        let odd = |c: char| c.is_control() && c != '\n' && (c != '\t' || plain_text);
+        ensure(!shown.contains(odd), || {
+            format!("a report as {name} with a control character: {shown:?}")
         })?;
+        match name {
+            "text" | "brief" => {
+                for line in shown.lines() {
+                    ensure(line.chars().count() <= 3 * LONGEST_TEXT, || {
+                        format!("a report with a line of {} bytes", line.len())
+                    })?;
+                }
+            }
+            "json" => {
+                let back = json::read(&shown);
+                let back =
+                    back.map_err(|what| format!("a report that is not read again: {what}"))?;
+                ensure(json::render(&back) == shown, || {
+                    "a report that is another one when read again".into()
+                })?;
+            }
+            "gitlab" => {
+                let read = serde_json::from_str::<serde_json::Value>(&shown);
+                ensure(read.is_ok(), || {
+                    format!("GitLab's report is no JSON: {read:?}")
+                })?;
+            }
+            "junit" => {
+                let read = roxmltree::Document::parse(&shown);
+                ensure(read.is_ok(), || {
+                    format!("JUnit's report is no XML: {read:?}")
+                })?;
+            }
+            _ => {}
+        }
     }
-    ensure(
-        serde_json::from_str::<serde_json::Value>(&json::render(report)).is_ok(),
-        || "a report that is no JSON".into(),
-    )
+    Ok(())
+}
+
+/// Reads a saved report, and writes it down again in every format.
+pub fn saved(input: &Path) -> Outcome {
+    let Ok(saved) = fs::read_to_string(input) else {
+        return Ok("error no text".into());
+    };
+    match json::read(&saved) {
+        Ok(found) => {
+            report(&found)?;
+            Ok(format!("report {} {}", found.verdict, found.reason_code))
+        }
+        Err(what) => {
+            let alike = what
+                .chars()
+                .filter(|c| c.is_ascii_alphabetic() || *c == ' ');
+            Ok(format!("error {}", alike.take(60).collect::<String>()))
+        }
+    }
 }
 
 /// Opens an input, reads all of it, and compares it with itself and with the file that it was made of.
@@ -133,7 +182,6 @@ pub fn evidence(original: &Path, input: &Path, keys: &[String]) -> Outcome {
     };
     let itself = diff(input, input, &rules);
     let other = diff(original, input, &rules);
-    report(&itself)?;
     report(&other)?;
     let evidence = match open(input, &options) {
         Ok(evidence) => evidence,

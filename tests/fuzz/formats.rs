@@ -191,6 +191,35 @@ pub fn torch(rng: &mut Rng, bytes: &[u8], other: &[u8], words: &[&[u8]]) -> Opti
     })
 }
 
+/// A checkpoint without an archive: pickles one after the other, then the storages.
+pub fn legacy(rng: &mut Rng, bytes: &[u8], other: &[u8], words: &[&[u8]]) -> Option<Vec<u8>> {
+    let pickles = |bytes: &[u8]| {
+        let mut pickles: Vec<Vec<u8>> = Vec::new();
+        let mut last = Vec::new();
+        for opcode in pickle::split(bytes) {
+            last.extend_from_slice(&opcode);
+            if opcode == b"." && pickles.len() < 5 {
+                pickles.push(std::mem::take(&mut last));
+            }
+        }
+        let long = pickles.concat().len();
+        (pickles, bytes[long..].to_vec())
+    };
+    let (mut own, mut tail) = pickles(bytes);
+    let (others, _) = pickles(other);
+    if own.len() < 5 {
+        return None;
+    }
+    let donor = others.get(3).map_or(&[][..], Vec::as_slice);
+    match rng.below(6) {
+        0 => tail = changed(rng, &tail, other, words),
+        1 => own[4] = pickle::change(rng, &own[4], donor),
+        2 => own[below(rng, 3)] = b"\x80\x02K\x01.".to_vec(),
+        _ => own[3] = pickle::change(rng, &own[3], donor),
+    }
+    Some([own.concat(), tail].concat())
+}
+
 /// An event file: records with the checksums that belong to them.
 pub fn tfevents(rng: &mut Rng, bytes: &[u8], other: &[u8], words: &[&[u8]]) -> Option<Vec<u8>> {
     let mut events = records(bytes);
@@ -335,6 +364,38 @@ pub fn trace(rng: &mut Rng, bytes: &[u8], other: &[u8], words: &[&[u8]]) -> Opti
         super::trace::seal(&mut parts);
     }
     Some(super::trace::join(&parts))
+}
+
+/// A saved report, with another value somewhere: its parts are told by their names, wherever they stand.
+pub fn report(rng: &mut Rng, bytes: &[u8], _: &[u8], words: &[&[u8]]) -> Option<Vec<u8>> {
+    let mut report: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let new = match rng.below(6) {
+        0 => number(rng, 3).into(),
+        1 => String::from_utf8_lossy(pick(rng, words)).into(),
+        2 => "\u{1b}[2J\u{202e}<b>&\n|`".into(),
+        3 => serde_json::json!([number(rng, 3), number(rng, 3)]),
+        4 => serde_json::json!(-1.5e300),
+        _ => serde_json::Value::Null,
+    };
+    replace(rng, &mut report, new);
+    serde_json::to_vec(&report).ok()
+}
+
+/// Goes down at random and replaces what is there.
+fn replace(rng: &mut Rng, value: &mut serde_json::Value, new: serde_json::Value) {
+    use serde_json::Value::{Array, Object};
+    match value {
+        Object(map) if !map.is_empty() => {
+            let at = below(rng, map.len());
+            let inner = map.values_mut().nth(at).unwrap();
+            replace(rng, inner, new);
+        }
+        Array(list) if !list.is_empty() && chance(rng, 80) => {
+            let at = below(rng, list.len());
+            replace(rng, &mut list[at], new);
+        }
+        value => *value = new,
+    }
 }
 
 /// Entries of a trace, one of them with another value somewhere.

@@ -154,6 +154,16 @@ fn a_long_text_in_the_place_of_a_word_is_not_looked_at_each_time() {
 }
 
 #[test]
+fn the_source_of_a_module_is_counted_each_time_it_is_there() {
+    let source = [&b"X\0\0\x40\0"[..], &vec![b's'; 4 << 20], b"q\0"].concat();
+    let module = b"(X\x06\0\0\0moduleca\nb\nX\0\0\0\0h\0tQ0";
+    let value = [b"\x80\x02", &source[..], &module.repeat(20_000), b"."].concat();
+    let head = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.";
+    let file = [&head[..], &value, b"\x80\x02]."].concat();
+    refused("f.pt", &file, &[], "bytes of names and numbers");
+}
+
+#[test]
 fn tensors_that_repeat_one_element_are_not_all_written_out() {
     // A thousand names of a tensor of 2^28 bytes over a storage of one.
     let storage = b"(X\x07\0\0\0storagectorch\nByteStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQ";

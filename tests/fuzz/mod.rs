@@ -42,7 +42,7 @@ pub struct Reader {
 }
 
 /// Executions of each reader in an ordinary test run.
-const EXECUTIONS: u64 = 2_000;
+const EXECUTIONS: u64 = 1_500;
 /// CPU seconds for one input, generously: all that is done with it takes milliseconds.
 const LONGEST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
 /// Seconds on the clock after which an input hangs.
@@ -192,6 +192,7 @@ impl<'a> Run<'a> {
         self.watch.store(Usage::clock(), Ordering::Release);
         let outcome = catch_unwind(AssertUnwindSafe(|| match reader.name {
             "rules" => check::rules(&self.folder, &path),
+            "report" => check::saved(&path),
             _ => check::evidence(&original, &path, keys),
         }));
         self.watch.store(0, Ordering::Release);
