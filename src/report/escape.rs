@@ -33,6 +33,20 @@ pub fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// A JSON document without what a terminal would obey. JSON lets such characters stand in strings, and nowhere else.
+#[must_use]
+pub fn json(document: &str) -> String {
+    let mut out = String::with_capacity(document.len() + 1);
+    for c in document.chars() {
+        if c != '\n' && c.is_control() {
+            out.extend([format!("\\u{:04x}", u32::from(c))]);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// For XML and HTML, in text and in quoted attributes.
 #[must_use]
 pub fn xml(text: &str) -> String {
@@ -65,6 +79,7 @@ mod tests {
             "&lt;a b=&quot;c&quot;&gt;]]&gt;&amp;&#39;"
         );
         assert_eq!(clean("\x1b[31m\0\u{9b}\u{202e}ü"), "�[31m���ü");
+        assert_eq!(json("{\n\"\u{7f}ü\"}"), "{\n\"\\u007fü\"}");
         assert_eq!(one_line("a\r\nb\tc"), "a  b c");
         assert_eq!(
             (shortened("üüü", 2), shortened("üü", 2)),

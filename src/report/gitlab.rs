@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::report::escape::{one_line, shortened};
+use crate::report::escape::{self, one_line, shortened};
 use crate::report::{Report, words};
 use crate::verdict::Verdict;
 
@@ -21,9 +21,8 @@ pub fn render(report: &Report) -> String {
         &report.workloads
     };
     let findings: Vec<Value> = reports.iter().flat_map(findings).collect();
-    let mut text = serde_json::to_string_pretty(&findings).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(&findings).unwrap_or_default();
+    escape::json(&text) + "\n"
 }
 
 fn findings(report: &Report) -> Vec<Value> {

@@ -2,23 +2,13 @@
 
 use serde_json::Value;
 
-use crate::report::{Report, SCHEMA_VERSION};
+use crate::report::{Report, SCHEMA_VERSION, escape};
 
 /// One JSON document, ending in a newline.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let text = serde_json::to_string_pretty(report).unwrap_or_default();
-    let mut out = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        // JSON lets these stand in strings, and nowhere else; a terminal would obey some of them.
-        if c != '\n' && c.is_control() {
-            out.extend([format!("\\u{:04x}", u32::from(c))]);
-        } else {
-            out.push(c);
-        }
-    }
-    out.push('\n');
-    out
+    escape::json(&text) + "\n"
 }
 
 /// The report that [`render`] wrote down.
