@@ -14,7 +14,7 @@ use samebits::report::{Report, json, text};
 use samebits::rules::{self, Rules};
 use samebits::verdict::Verdict;
 
-/// Longer texts are of no use to a person; a path may stand before them.
+/// In characters. Longer texts are of no use to a person; a path may stand before them.
 const LONGEST_TEXT: usize = 2_000;
 const MOST_NOTES: usize = 200;
 
@@ -27,7 +27,7 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 
 /// A text for people: short, one line, nothing that a terminal would obey.
 fn plain(what: &str, text: &str) -> Result<(), String> {
-    ensure(text.len() <= LONGEST_TEXT, || {
+    ensure(text.chars().count() <= LONGEST_TEXT, || {
         format!("{what} of {} bytes: {:.200}", text.len(), text)
     })?;
     ensure(!text.contains(char::is_control), || {

@@ -168,6 +168,8 @@ impl<'a> Run<'a> {
                 *seen += 1;
                 if *seen == 1 && self.corpus.len() < MOST_SEEDS && input.len() < bytes::LONGEST / 4
                 {
+                    // Its length is what is counted when memory is.
+                    input.shrink_to_fit();
                     self.corpus.push(input);
                 }
             }
@@ -204,6 +206,10 @@ impl<'a> Run<'a> {
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Err(format!("panicked: {}", text.unwrap_or("without words")))
         })?;
+        // A busy machine is no fault of a reader's: time and memory are judged in campaigns.
+        if !in_campaign() {
+            return Ok(kind);
+        }
         if took > LONGEST {
             return Err(format!("took {took:.1?} of CPU time"));
         }
@@ -284,10 +290,14 @@ impl<'a> Run<'a> {
         );
         // The allocator may keep what the largest input took, once.
         assert!(
-            grew < MEMORY + self.peak,
+            !in_campaign() || grew < MEMORY + self.peak,
             "{grew} bytes were not given back"
         );
     }
+}
+
+fn in_campaign() -> bool {
+    std::env::var_os("SAMEBITS_FUZZ_SECONDS").is_some()
 }
 
 /// CPU time and memory of this process.

@@ -158,7 +158,7 @@ fn argument(rng: &mut Rng, opcode: &mut Vec<u8>) {
     };
     let mut body = changed(
         rng,
-        &opcode[1 + width..],
+        opcode.get(1 + width..).unwrap_or_default(),
         b"\x1b[0m.#/",
         &[b"weight", b".", b"\x1b", b"\xff"],
     );
