@@ -14,6 +14,7 @@ pub(super) fn divergence(run: usize, comparison: &Comparison) -> Option<Divergen
         phase: Some(mismatch.key.phase),
         name: mismatch.key.name.clone(),
         occurrence: mismatch.key.occurrence,
+        rank: None,
         op: None,
         status: mismatch.status,
         outline: mismatch.reference.as_ref().map(outside),
