@@ -84,6 +84,24 @@ impl std::fmt::Debug for Content {
 }
 
 impl Item {
+    /// A tensor whose bytes are in memory.
+    #[must_use]
+    pub fn owned(
+        name: String,
+        dtype: Dtype,
+        declared: Option<String>,
+        shape: Vec<u64>,
+        bytes: Vec<u8>,
+    ) -> Self {
+        Self {
+            name,
+            dtype,
+            declared,
+            shape,
+            content: Content::Owned(bytes),
+        }
+    }
+
     /// Its bytes: dtype size times the product of the shape, in number.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::evidence::{Content, Evidence, Item};
+use crate::evidence::{Evidence, Item};
 
 pub mod csv;
 pub mod json;
@@ -101,7 +101,7 @@ impl Cell {
             Self::Null => text("null", b"null".into()),
             Self::Empty(brackets) => text(brackets, Vec::new()),
         };
-        owned(name, dtype, declared, shape, bytes)
+        Item::owned(name, dtype, declared, shape, bytes)
     }
 }
 
@@ -134,7 +134,7 @@ impl Column {
 fn values(name: &str, cells: &[(i64, Cell)], items: &mut Vec<Item>) {
     let shape = vec![cells.len() as u64];
     if let Some((dtype, bytes)) = numbers(&cells.iter().map(|(_, cell)| cell)) {
-        items.push(owned(name.into(), dtype, None, shape, bytes));
+        items.push(Item::owned(name.into(), dtype, None, shape, bytes));
         return;
     }
     let plain = cells.iter().all(|(_, cell)| matches!(cell, Cell::Text(_)));
@@ -149,7 +149,7 @@ fn values(name: &str, cells: &[(i64, Cell)], items: &mut Vec<Item>) {
     }
     let declared = if plain { "str" } else { "json" };
     let count = bytes.len() as u64;
-    items.push(owned(
+    items.push(Item::owned(
         name.into(),
         Dtype::Uint8,
         Some(declared.into()),
@@ -189,23 +189,7 @@ fn whole(name: String, numbers: &[i64]) -> Item {
         .iter()
         .flat_map(|number| number.to_le_bytes())
         .collect();
-    owned(name, Dtype::Int64, None, vec![numbers.len() as u64], bytes)
-}
-
-fn owned(
-    name: String,
-    dtype: Dtype,
-    declared: Option<String>,
-    shape: Vec<u64>,
-    bytes: Vec<u8>,
-) -> Item {
-    Item {
-        name,
-        dtype,
-        declared,
-        shape,
-        content: Content::Owned(bytes),
-    }
+    Item::owned(name, Dtype::Int64, None, vec![numbers.len() as u64], bytes)
 }
 
 /// A finished table of `length` bytes: of whole columns, or of single cells where its rows have keys.
@@ -260,7 +244,13 @@ fn table(
         sorted.sort_unstable();
         let listed = sorted.join("\n").into_bytes();
         let (declared, shape) = (Some("str".into()), vec![listed.len() as u64]);
-        items.push(owned("#rows".into(), Dtype::Uint8, declared, shape, listed));
+        items.push(Item::owned(
+            "#rows".into(),
+            Dtype::Uint8,
+            declared,
+            shape,
+            listed,
+        ));
     }
     let mut left = length.saturating_mul(LONGEST_NAMES).saturating_add(1 << 20);
     for (name, column) in columns {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::evidence::{Content, Evidence, Item};
+use crate::evidence::{Evidence, Item};
 use crate::ffi::map::Map;
 
 mod protobuf;
@@ -163,14 +163,14 @@ impl Log {
         for (tag, series) in self.scalars {
             let count = (series.steps.len() / 8) as u64;
             evidence.items.extend([
-                owned(
+                Item::owned(
                     tag.clone(),
                     Dtype::Float32,
                     None,
                     vec![count],
                     series.values,
                 ),
-                owned(
+                Item::owned(
                     format!("{tag}#step"),
                     Dtype::Int64,
                     None,
@@ -188,11 +188,11 @@ impl Log {
                     };
                     evidence.items.push(match value {
                         Value::Tensor(dtype, shape, bytes) => {
-                            owned(name, dtype, None, shape, bytes)
+                            Item::owned(name, dtype, None, shape, bytes)
                         }
                         Value::Other(what, bytes) => {
                             let count = bytes.len() as u64;
-                            owned(name, Dtype::Uint8, Some(what.into()), vec![count], bytes)
+                            Item::owned(name, Dtype::Uint8, Some(what.into()), vec![count], bytes)
                         }
                         Value::Scalar(_) | Value::Nothing => continue,
                     });
@@ -200,22 +200,6 @@ impl Log {
             }
         }
         evidence
-    }
-}
-
-fn owned(
-    name: String,
-    dtype: Dtype,
-    declared: Option<String>,
-    shape: Vec<u64>,
-    bytes: Vec<u8>,
-) -> Item {
-    Item {
-        name,
-        dtype,
-        declared,
-        shape,
-        content: Content::Owned(bytes),
     }
 }
 

@@ -5,14 +5,24 @@ use super::{Accepts, Default, Knob, Moment};
 const PRECISION: Accepts = Accepts::OneOf(&["none", "ieee", "tf32", "bf16"]);
 const REDUCTION: Accepts = Accepts::OneOf(&["full", "split_k", "reduced"]);
 
-const fn env(name: &'static str, accepts: Accepts, default: Default, reason: &'static str) -> Knob {
+const fn row(
+    moment: Moment,
+    name: &'static str,
+    accepts: Accepts,
+    default: Default,
+    reason: &'static str,
+) -> Knob {
     Knob {
         name,
         accepts,
         default,
-        moment: Moment::Launch,
+        moment,
         reason,
     }
+}
+
+const fn env(name: &'static str, accepts: Accepts, default: Default, reason: &'static str) -> Knob {
+    row(Moment::Launch, name, accepts, default, reason)
 }
 
 const fn program(
@@ -21,13 +31,7 @@ const fn program(
     default: Default,
     reason: &'static str,
 ) -> Knob {
-    Knob {
-        name,
-        accepts,
-        default,
-        moment: Moment::Program,
-        reason,
-    }
+    row(Moment::Program, name, accepts, default, reason)
 }
 
 const fn switch(
@@ -36,13 +40,7 @@ const fn switch(
     default: Default,
     reason: &'static str,
 ) -> Knob {
-    Knob {
-        name,
-        accepts,
-        default,
-        moment: Moment::AnyTime,
-        reason,
-    }
+    row(Moment::AnyTime, name, accepts, default, reason)
 }
 
 /// Every knob. Sources: the headers and binaries of libtorch 2.11, NVIDIA's and Intel's manuals.

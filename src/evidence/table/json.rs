@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parse::{Value, parse};
-use super::{Cell, Column, LONGEST_NAMES, finish, numbers, owned, text, wrong_at};
+use super::{Cell, Column, LONGEST_NAMES, finish, numbers, text, wrong_at};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Item};
 use crate::ffi::map::Map;
@@ -168,7 +168,7 @@ fn tensor(values: &[Value]) -> Option<Item> {
         cells_of(value, &shape[1..], &mut cells)?;
     }
     let (dtype, bytes) = numbers(&cells.iter().copied())?;
-    Some(owned(String::new(), dtype, None, shape, bytes))
+    Some(Item::owned(String::new(), dtype, None, shape, bytes))
 }
 
 fn cells_of<'a>(value: &'a Value, shape: &[u64], cells: &mut Vec<&'a Cell>) -> Option<()> {
