@@ -17,6 +17,7 @@ mod excerpt;
 mod layers;
 mod moments;
 mod pairs;
+mod renamed;
 mod sides;
 
 pub use pairs::pair;

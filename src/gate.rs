@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::diff::{self, Found};
 use crate::error::{Error, Failure, Result};
+use crate::fingerprint::Fingerprint;
 use crate::knob;
 use crate::report::{Report, Run};
 use crate::verdict::Verdict;
@@ -72,6 +73,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
     let wrote = runner.run(0, series.left()?, world)?;
     series.runs.push((Verdict::Identical, None));
     let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
+    report.fingerprint = Some(Fingerprint::collect());
     if let Some(why) = nothing(options, &wrote, &runner)? {
         settle::inconclusive(&mut report, why, options);
     } else {
@@ -80,8 +82,9 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
             content::itself(&runner.files(0), &options.rules),
             content::one_bit(&runner.files(0), &options.rules, &base.path.join("control"))?,
         ];
-        settle::settle(&mut report, &series, options, &runner)?;
-        reference::apply(&mut report, earlier.as_ref(), options, &runner)?;
+        let result = content::digests(&runner.files(0), &options.rules)?;
+        settle::settle(&mut report, &series, options, &result);
+        reference::apply(&mut report, earlier.as_ref(), options, result)?;
     }
     settle::describe(&mut report, &series, options, &plan, &runner, &wrote);
     runner.put_back()?;
@@ -197,17 +200,16 @@ impl Series {
             };
             let mut found = diff::compare(&runner.files(0), &runner.files(run), &options.rules)?;
             found.notes.extend(wrote.notes);
-            let (verdict, code, _) = diff::judge(&found);
+            let (verdict, code, reason) = diff::judge(&found);
             if code == "nothing-matched" {
-                let (_, _, reason) = diff::judge(&found);
                 return Err(Error::Usage(reason));
             }
             let diverged = verdict == Verdict::Diverged;
             let digest = diverged
-                .then(|| content::digest(&runner.files(run), &options.rules))
+                .then(|| content::digests(&runner.files(run), &options.rules))
                 .transpose()?;
             self.runs
-                .push((verdict, digest.map(|digest| digest.to_string())));
+                .push((verdict, digest.map(|all| content::digest(&all).to_string())));
             if diverged {
                 self.first.get_or_insert((run, found));
                 if matches!(options.runs, Runs::Planned { .. }) {

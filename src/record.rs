@@ -17,10 +17,7 @@ use crate::number::Number;
 use crate::record::source::{Content, Source, digest_all, fetch};
 use crate::seed::{Seed, Stream};
 use crate::spec::{Capture, Inputs, Spec};
-use crate::trace::{Ending, Entry, Key, Phase, Writer};
-
-/// Bytes up to which a tensor's content goes into its entry; on a GPU such a tensor is fetched rather than digested there.
-const SMALL: u64 = 64;
+use crate::trace::{Ending, Entry, INLINE, Key, Phase, Writer};
 
 /// An entry that waits to be written in its turn.
 #[derive(Debug)]
@@ -227,7 +224,7 @@ impl<'a> Recorder<'a> {
                 bytes[at] ^= 1;
                 Content::Altered(bytes)
             }
-            None if description.device.is_some() && !keep && description.bytes > SMALL => {
+            None if description.device.is_some() && !keep && description.bytes > INLINE => {
                 Content::OnDevice(torch::lanes_on_device(tensor)?)
             }
             None => Content::Cpu(Logical::described(tensor, &description)?),

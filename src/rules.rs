@@ -29,6 +29,8 @@ pub struct Rules {
     pub keys: Vec<String>,
     /// The first whose pattern matches a name counts.
     pub exceptions: Vec<Exception>,
+    /// Whether files that are named after the moment of their run are paired by the rest of their names.
+    pub by_moment: bool,
 }
 
 /// Another tolerance for some names, or none at all.

@@ -32,8 +32,9 @@ pub const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const ENTRIES: &str = "entries.jsonl";
 const VALUES: &str = "values.safetensors";
-/// Tensors up to this many bytes carry their content in the entry itself: losses, counters, learning rates.
-const INLINE: usize = 64;
+/// Tensors up to this many bytes carry their content in the entry itself: losses, counters, learning rates. On a GPU such a
+/// tensor is fetched rather than digested there.
+pub const INLINE: u64 = 64;
 
 /// Where in a step an entry was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,7 +123,7 @@ impl Entry {
             shape: shape.to_vec(),
             digest: Digest::of(dtype, shape, bytes),
             summary: Some(Summary::of(dtype, bytes)),
-            inline: (bytes.len() <= INLINE).then(|| to_hex(bytes)),
+            inline: (bytes.len() as u64 <= INLINE).then(|| to_hex(bytes)),
         }
     }
 

@@ -402,6 +402,34 @@ fn folders_are_paired_by_path_and_patterns_choose_files_and_tensors() {
 }
 
 #[test]
+fn a_pattern_that_means_nothing_is_said_and_a_file_with_another_date_is_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    for side in [&a, &b] {
+        write(&side.join("model.safetensors"), &[("w", &[2], &[1.0, 2.0])]);
+    }
+    let notes = |flags: &[&str]| {
+        let (code, report, _) = between(&a, &b, flags);
+        assert_eq!(code, 0, "{report}");
+        report["notes"].to_string()
+    };
+    let said = notes(&["--ignore", "optimiser.*", "--only", "w", "--only", "v"]);
+    assert!(
+        said.contains("--ignore optimiser.* means nothing")
+            && said.contains("--only v means nothing"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("--only w")
+            && !notes(&["--only", "*.safetensors"]).contains("means nothing")
+    );
+    for (side, day) in [(&a, 20), (&b, 21)] {
+        fs::write(side.join(format!("log-2026-11-{day}.txt")), "same").unwrap();
+    }
+    assert_eq!(between(&a, &b, &[]).0, 1);
+}
+
+#[test]
 fn event_files_of_two_runs_are_paired_although_time_host_and_process_name_them() {
     let folder = tempfile::tempdir().unwrap();
     let make = |side: &str, names: [&str; 3]| {

@@ -2,6 +2,7 @@
 //! wrong leaves no process behind and nothing green.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -506,6 +507,40 @@ fn files_named_after_the_moment_are_compared_by_the_rest_of_their_names() {
         (code, &report["mismatch_count"]),
         (1, &1.into()),
         "{report}"
+    );
+}
+
+#[test]
+fn names_that_are_no_utf_8_stay_what_they_are() {
+    let script = r#"for i in 1 2; do f=$(printf "a\37$i"); seq $i > "$f"; done; seq 9 > b"#;
+    for flags in [&["--workdir", "copy"][..], &["--workdir", "inplace"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (code, found) = report(command(folder.path(), flags, script));
+        assert_eq!(
+            (code, &found["compared"]["entries"]),
+            (0, &3.into()),
+            "{found}"
+        );
+        if flags[1] == "inplace" {
+            for (name, content) in [(b"a\xf9", "1\n"), (b"a\xfa", "1\n2\n")] {
+                let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
+                assert_eq!(fs::read_to_string(path).unwrap(), content);
+            }
+        }
+    }
+    // One of them alone differs.
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "{}; {script}; echo $n > \"$(printf 'a\\371')\"",
+        counter(folder.path())
+    );
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let (code, found) = report(command(&inner, &[], &script));
+    assert_eq!(
+        (code, word(&found["first_divergence"], "name")),
+        (1, "a\\xF9:bytes".into()),
+        "{found}"
     );
 }
 

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::evidence::folder::Found;
 
-/// Pairs shown to a person.
-const SHOWN: usize = 3;
-
 /// A file's place among those that may stand for it: when it was begun, and its number in its process.
 type Place<'a> = (u64, u64, &'a String);
 
@@ -27,23 +24,11 @@ pub(super) fn pair(
                 .map(|(ours, theirs)| (ours.2.clone(), theirs.2.clone())),
         );
     }
-    for (ours, other) in &pairs {
-        if let Some(found) = theirs.remove(other) {
-            theirs.insert(ours.clone(), found);
-        }
-    }
-    let shown: Vec<String> = pairs
-        .iter()
-        .take(SHOWN)
-        .map(|(ours, theirs)| format!("{ours} with {theirs}"))
-        .collect();
-    let more = if pairs.len() > SHOWN { ", …" } else { "" };
-    (!pairs.is_empty()).then(|| {
+    super::renamed::give(theirs, &pairs).map(|shown| {
         format!(
             "event files hold the time, host and process of their run in their names; {} of them are compared by their \
-             order in their folder: {}{more}",
-            pairs.len(),
-            shown.join(", ")
+             order in their folder: {shown}",
+            pairs.len()
         )
     })
 }

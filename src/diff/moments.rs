@@ -7,9 +7,6 @@ use regex_lite::Regex;
 
 use crate::evidence::folder::Found;
 
-/// Pairs shown to a person.
-const SHOWN: usize = 2;
-
 /// Stands for a moment.
 const MARK: &str = "<moment>";
 
@@ -67,22 +64,10 @@ pub(super) fn pair(
     for (group, names) in left {
         pairs.extend(names.into_iter().zip(right.remove(&group)?));
     }
-    for (ours, other) in &pairs {
-        if let Some(found) = theirs.remove(other) {
-            theirs.insert(ours.clone(), found);
-        }
-    }
-    let shown: Vec<String> = pairs
-        .iter()
-        .take(SHOWN)
-        .map(|(ours, theirs)| format!("{ours} with {theirs}"))
-        .collect();
-    let more = if pairs.len() > SHOWN { ", …" } else { "" };
-    (!pairs.is_empty()).then(|| {
+    super::renamed::give(theirs, &pairs).map(|shown| {
         format!(
-            "{} files are named after the moment of their run and were compared by the rest of their names: {}{more}",
-            pairs.len(),
-            shown.join(", ")
+            "{} files are named after the moment of their run and were compared by the rest of their names: {shown}",
+            pairs.len()
         )
     })
 }

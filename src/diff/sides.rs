@@ -37,6 +37,8 @@ pub struct Found {
     pub left_out: u64,
     /// Some of them.
     pub some_left_out: Vec<String>,
+    /// Patterns of `--only` and `--ignore` that meant something here.
+    met: BTreeSet<String>,
 }
 
 /// Compares what stands at two paths, without judging it.
@@ -59,6 +61,12 @@ pub fn compare(reference: &Path, candidate: &Path, rules: &Rules) -> Result<Foun
         (true, true) => found.folders(reference, candidate, rules)?,
         (true, false) => return Err(one_folder(reference, candidate)),
         (false, true) => return Err(one_folder(candidate, reference)),
+    }
+    for (flag, patterns) in [("only", &rules.only), ("ignore", &rules.ignore)] {
+        for pattern in patterns.iter().filter(|one| !found.met.contains(*one)) {
+            let note = format!("--{flag} {pattern} means nothing that is here");
+            found.notes.push(note);
+        }
     }
     for exception in found.exceptions.iter().filter(|one| one.needed == 0) {
         let why = if exception.matched == 0 {
@@ -123,7 +131,9 @@ impl Found {
         use folder::Found::{File, Link, Special};
         let (ours, mut theirs) = (files(reference)?, files(candidate)?);
         self.notes.extend(events::pair(&ours, &mut theirs));
-        self.notes.extend(moments::pair(&ours, &mut theirs));
+        if rules.by_moment {
+            self.notes.extend(moments::pair(&ours, &mut theirs));
+        }
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
         // Patterns that all mean files leave the other files unopened.
         let means_file = |pattern: &String| {
@@ -138,6 +148,7 @@ impl Found {
             };
             let ignored = rules.ignore.iter().any(|pattern| whole.is_file_of(pattern));
             let wanted = rules.only.iter().any(|pattern| whole.is_file_of(pattern));
+            self.meet(whole, rules);
             if ignored || (only_files && !wanted) {
                 self.leave_out(name);
                 continue;
@@ -309,11 +320,21 @@ impl Found {
     }
 
     fn wants(&mut self, name: Name<'_>, rules: &Rules) -> bool {
+        self.meet(name, rules);
         let wanted = rules.want(name);
         if !wanted {
             self.leave_out(&name.full());
         }
         wanted
+    }
+
+    /// Remembers the patterns that mean this name.
+    fn meet(&mut self, name: Name<'_>, rules: &Rules) {
+        for pattern in rules.only.iter().chain(&rules.ignore) {
+            if !self.met.contains(pattern) && name.matches(pattern) {
+                self.met.insert(pattern.clone());
+            }
+        }
     }
 
     fn leave_out(&mut self, name: &str) {

@@ -89,7 +89,9 @@ fn target(top: &Path, link: &Path) -> Result<String> {
     Ok(readable(inside.unwrap_or(&written).as_os_str()))
 }
 
-fn readable(name: &OsStr) -> String {
+/// A name as text: a byte of it that is no UTF-8 is written `\xNN`.
+#[must_use]
+pub fn readable(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_bytes().utf8_chunks() {
         text.push_str(chunk.valid());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
+use crate::evidence::folder::readable;
 use crate::rules::Name;
 
 /// Stands for the run's output folder, in the command and in the names of what was written there.
@@ -85,7 +86,8 @@ pub(super) fn gather(
         let (from, shown) = (places.top.join(name), places.shown(name));
         let created = since.created.contains(name);
         if wanted(&shown, patterns) {
-            take(&from, &to.join(&shown), created && !from.is_symlink())?;
+            let to = to.join(places.place(name));
+            take(&from, &to, created && !from.is_symlink())?;
             gathered.taken.push(shown);
         } else {
             gathered.left.push(shown);
@@ -106,7 +108,7 @@ pub(super) fn gather(
     let out = Snapshot::of(places.out)?;
     for name in out.links_first(out.names()) {
         let from = places.out.join(name);
-        let shown = format!("{OUT}/{}", shown(name));
+        let shown = format!("{OUT}/{}", readable(name.as_os_str()));
         if wanted(&shown, patterns) {
             take(&from, &to.join(OUT).join(name), !from.is_symlink())?;
             gathered.taken.push(shown);
@@ -124,17 +126,18 @@ pub(super) fn gather(
 }
 
 impl Places<'_> {
-    /// The name of a file for people: from the working folder, or from the top of the repository.
-    fn shown(&self, name: &Path) -> String {
+    /// Where a file is among those that were gathered: its path from the working folder, or from the top of the repository.
+    fn place(&self, name: &Path) -> PathBuf {
         match name.strip_prefix(self.below) {
-            Ok(below) => shown(below),
-            Err(_) => format!("{ROOT}/{}", shown(name)),
+            Ok(below) => below.to_path_buf(),
+            Err(_) => Path::new(ROOT).join(name),
         }
     }
-}
 
-fn shown(name: &Path) -> String {
-    name.to_string_lossy().into_owned()
+    /// The same for people and patterns.
+    fn shown(&self, name: &Path) -> String {
+        readable(self.place(name).as_os_str())
+    }
 }
 
 /// Whether a file is to be compared: one that a pattern means, or without patterns any that is no noise.

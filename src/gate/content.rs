@@ -85,12 +85,9 @@ pub(super) fn digests(folder: &Path, rules: &Rules) -> Result<Vec<Digested>> {
     Ok(found)
 }
 
-/// One digest for a whole folder.
-pub(super) fn digest(folder: &Path, rules: &Rules) -> Result<Digest> {
-    let found = digests(folder, rules)?;
-    Ok(Digest::of_all(
-        found.iter().map(|one| (one.name.as_str(), one.digest)),
-    ))
+/// One digest for all.
+pub(super) fn digest(found: &[Digested]) -> Digest {
+    Digest::of_all(found.iter().map(|one| (one.name.as_str(), one.digest)))
 }
 
 /// The reason why agreement on these files would prove nothing, if there is one.

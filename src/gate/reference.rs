@@ -6,8 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{self, Digested};
-use super::execute::Runner;
+use super::content::Digested;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -58,15 +57,16 @@ pub(super) fn apply(
     report: &mut Report,
     earlier: Option<&References>,
     options: &Options,
-    runner: &Runner<'_>,
+    result: Vec<Digested>,
 ) -> Result<()> {
     if !matches!(report.verdict, Verdict::Identical | Verdict::Close) {
         return Ok(());
     }
-    let here = Fingerprint::collect();
+    let Some(here) = report.fingerprint.clone() else {
+        return Ok(());
+    };
     if let Some(earlier) = earlier {
-        let found = content::digests(&runner.files(0), &options.rules)?;
-        against(report, earlier, &here, &words(options), &found);
+        against(report, earlier, &here, &words(options), &result);
     }
     if let Some(path) = &options.record
         && matches!(report.verdict, Verdict::Identical | Verdict::Close)
@@ -74,7 +74,7 @@ pub(super) fn apply(
         let reference = Reference {
             command: words(options),
             fingerprint: here,
-            tensors: content::digests(&runner.files(0), &options.rules)?,
+            tensors: result,
         };
         record(path, reference)?;
         report.notes.push(format!("recorded in {}", path.display()));

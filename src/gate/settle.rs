@@ -1,11 +1,11 @@
 //! The last word on a gate: controls outrank agreement; then the reason, the claim and the advice.
 
+use super::content::{self, Digested};
 use super::execute::{Runner, Wrote};
 use super::options::{Options, Runs, Workdir};
-use super::{Series, content, step};
+use super::{Series, step};
 use crate::diff;
-use crate::error::{Failure, Result};
-use crate::fingerprint::Fingerprint;
+use crate::error::Failure;
 use crate::knob::{Origin, Plan, Setting};
 use crate::report::{Program, Report, text};
 use crate::verdict::Verdict;
@@ -43,12 +43,7 @@ pub(super) fn inconclusive(report: &mut Report, why: Failure, options: &Options)
 }
 
 /// The verdict on all runs.
-pub(super) fn settle(
-    report: &mut Report,
-    series: &Series,
-    options: &Options,
-    runner: &Runner<'_>,
-) -> Result<()> {
+pub(super) fn settle(report: &mut Report, series: &Series, options: &Options, result: &[Digested]) {
     let done = series.runs.len();
     let failed: Vec<&str> = report
         .controls
@@ -103,7 +98,7 @@ pub(super) fn settle(
         report.set_verdict(worst, worst.name(), reason);
     }
     report.claim = claim(report, done);
-    let digest = content::digest(&runner.files(0), &options.rules)?;
+    let digest = content::digest(result);
     report.runs = series.listed(&digest.to_string());
     let mut digests: Vec<&str> = report.runs.iter().map(|run| run.digest.as_str()).collect();
     digests.sort_unstable();
@@ -111,7 +106,6 @@ pub(super) fn settle(
     // Runs that are close differ too, but were not digested one by one.
     let close = series.runs.iter().any(|run| run.0 == Verdict::Close);
     report.distinct_results = (!close).then_some(digests.len());
-    Ok(())
 }
 
 fn claim(report: &Report, runs: usize) -> String {
@@ -204,7 +198,6 @@ pub(super) fn describe(
         })
         .chain(wrote.reached.settings.iter().cloned())
         .collect();
-    report.fingerprint = Some(Fingerprint::collect());
     notes(report, options, plan, runner, wrote);
     let shown = series
         .first

@@ -5,8 +5,7 @@ use tch::Tensor;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::ffi::torch::{self, Logical};
-use crate::record::SMALL;
-use crate::trace::{Entry, Key};
+use crate::trace::{Entry, INLINE, Key};
 
 /// A tensor to record.
 pub(super) struct Source {
@@ -56,7 +55,7 @@ pub(super) fn digest_all(sources: &[Source]) -> Result<Vec<Option<Entry>>> {
         let (key, dtype, shape) = (key.clone(), description.dtype, &description.shape);
         bytes.map(|bytes| {
             // A summary costs another look at every element: only where values are kept, as on a GPU.
-            if keep || description.bytes <= SMALL {
+            if keep || description.bytes <= INLINE {
                 Entry::of(key, dtype, shape, bytes)
             } else {
                 Entry::of_digest(key, dtype, shape, Digest::of(dtype, shape, bytes))
