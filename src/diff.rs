@@ -20,6 +20,7 @@ mod pairs;
 mod renamed;
 mod sides;
 
+pub use moments::timeless;
 pub use pairs::pair;
 pub use sides::{Found, compare};
 

@@ -741,6 +741,23 @@ fn a_recorded_reference_passes_catches_and_is_not_comparable_elsewhere() {
         (1, "diverged-from-reference".into()),
         "{other}"
     );
+    // A file named after the moment of its run is the same file in a later one.
+    let dated = keep.path().join("dated.json");
+    let dated = dated.to_str().unwrap();
+    let script = format!("{}; seq 9 > log-176364200$n.txt", counter(keep.path()));
+    for (flags, expected) in [
+        (&["--record", dated][..], 0),
+        (&["--reference", dated, "--runs", "1"], 0),
+    ] {
+        let (code, found) = report(command(folder.path(), flags, &script));
+        assert_eq!(code, expected, "{found}");
+    }
+    let (code, found) = report(command(
+        folder.path(),
+        &["--reference", dated, "--runs", "1"],
+        &script.replace("seq 9", "seq 8"),
+    ));
+    assert_eq!(code, 1, "{found}");
     let text = fs::read_to_string(&file).unwrap();
     let mut document: Value = serde_json::from_str(&text).unwrap();
     let facts = document["references"][0]["fingerprint"]["facts"]

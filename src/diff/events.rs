@@ -56,7 +56,7 @@ fn groups<'a>(
 /// What a path says beside time, host and process; the time; the number in the process. `None`: no event file.
 ///
 /// Names are `events.out.tfevents.TIME.HOST`, then `.PROCESS.NUMBER` from most writers, then any suffix.
-fn place(path: &str) -> Option<(String, u64, u64)> {
+pub(super) fn place(path: &str) -> Option<(String, u64, u64)> {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     let (start, rest) = file.split_once(".tfevents.")?;
     let (time, rest) = rest.split_once('.').unwrap_or((rest, ""));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 
+use super::events;
 use crate::evidence::folder::Found;
 
 /// Stands for a moment.
@@ -72,6 +73,37 @@ pub(super) fn pair(
     })
 }
 
+/// For files that are named after a moment, a name that another run's file has too: what theirs says beside the moment, and a
+/// number where several say the same.
+#[must_use]
+pub fn timeless<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, String> {
+    let Ok(pattern) = Regex::new(MOMENT) else {
+        return BTreeMap::new();
+    };
+    let mut groups: BTreeMap<String, Vec<(u64, u64, &String)>> = BTreeMap::new();
+    for name in names {
+        if let Some((group, time, number)) = events::place(name) {
+            let place = (time, number, name);
+            groups.entry(group).or_default().push(place);
+        } else if let Some(group) = masked(&pattern, name) {
+            groups.entry(group).or_default().push((0, 0, name));
+        }
+    }
+    let mut made = BTreeMap::new();
+    for (group, mut members) in groups {
+        members.sort_unstable();
+        for (at, (.., name)) in members.into_iter().enumerate() {
+            let number = if at == 0 {
+                String::new()
+            } else {
+                format!("#{at}")
+            };
+            made.insert(name.clone(), format!("{group}{number}"));
+        }
+    }
+    made
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +144,27 @@ mod tests {
             ["a-1763642100.pt", "a-1763642101.pt", "x"],
         );
         assert_eq!(paired(&ours, &theirs), 3);
+    }
+
+    #[test]
+    fn a_name_without_its_moment_is_the_same_in_every_run() {
+        let names = |names: &[&str]| -> Vec<String> {
+            let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+            timeless(names.iter()).into_values().collect()
+        };
+        let first = names(&[
+            "a-1763642000.pt",
+            "a-1763642004.pt",
+            "x",
+            "tb/events.out.tfevents.1763642000.h.7.0",
+        ]);
+        let second = names(&[
+            "a-1763643000.pt",
+            "a-1763643001.pt",
+            "x",
+            "tb/events.out.tfevents.1763643000.g.9.0",
+        ]);
+        assert_eq!((first.len(), &first), (3, &second));
     }
 
     #[test]

@@ -66,10 +66,15 @@ pub(super) struct Digested {
     pub(super) digest: Digest,
 }
 
-/// Every tensor, in the order of names.
+/// Every tensor, in the order of names. Those of files that are named after a moment are without it.
 pub(super) fn digests(folder: &Path, rules: &Rules) -> Result<Vec<Digested>> {
     let mut found = Vec::new();
+    let aliases = diff::timeless(files(folder)?.keys());
     tensors(folder, rules, |_, name, item| {
+        let name = Name {
+            file: aliases.get(name.file).map_or(name.file, String::as_str),
+            ..name
+        };
         found.push(Digested {
             name: name.full(),
             dtype: item
