@@ -199,7 +199,7 @@ def modes(gates):
     for mode, line in said.items():
         with tempfile.TemporaryDirectory() as folder:
             keep = pathlib.Path(folder) / "kept"
-            report, code = gates.gate(["--mode", mode, "--keep", str(keep)], [PYTHON, "modes.py"])
+            report, code = gates.gate(["--mode", mode, "--compare-stdout", "--keep", str(keep)], [PYTHON, "modes.py"])
             text = (keep / "run-1/stdout").read_text() if code == 0 else ""
         read = setting(report, "deterministic_algorithms")
         good = code == 0 and line in text and read == ("off" if mode == "own" else mode)
@@ -207,7 +207,7 @@ def modes(gates):
             good = good and "warn_only False" in text and "fill True" in text
         gates.say(f"--mode {mode}, said by the program itself", good, f"{' '.join(text.split())}; read back: {read}")
     missed = notes("did not reach")
-    strict = ["--mode", "strict"]
+    strict = ["--mode", "strict", "--compare-stdout"]
     check = gates.check
     check("--mode strict without torch", "identical", strict, [PYTHON, "plain.py"], missed)
     check("--mode strict with torch's entry points off", "identical", strict, [PYTHON, "modes.py"], missed,
