@@ -14,6 +14,7 @@ use crate::verdict::Verdict;
 
 mod events;
 mod excerpt;
+mod job;
 mod layers;
 mod moments;
 mod pairs;
@@ -59,6 +60,16 @@ fn settle(found: &Found, rules: &Rules) -> Report {
         report
             .next
             .push("`--close` compares within the tolerances of torch.testing.assert_close".into());
+    }
+    if matches!(rules.tolerance, Tolerance::Close(_))
+        && found
+            .tensors
+            .iter()
+            .any(|tensor| tensor.status == Status::Dtype)
+    {
+        report
+            .next
+            .push("`--no-check-dtype` compares values across dtypes: 1 with 0.99 too".into());
     }
     let nan = |tensor: &TensorReport| {
         let detail = tensor.detail.as_ref();

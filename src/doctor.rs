@@ -115,7 +115,7 @@ fn libtorch(fingerprint: &Fingerprint) -> Check {
         )
         .remedy(
             "run `scripts/libtorch` and build with default features; \
-                 `gate`, `diff`, `env`, `merge` and `report` work without",
+                 `gate`, `diff`, `env` and `report` work without",
         );
     };
     if version.starts_with(LIBTORCH) {

@@ -16,6 +16,7 @@ mod stack;
 pub mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -230,6 +231,13 @@ impl Fingerprint {
     /// With the sentence that says which difference forbids it.
     pub fn comparable(&self, candidate: &Self) -> std::result::Result<(), String> {
         render::obstacle(&self.differences(candidate)).map_or(Ok(()), Err)
+    }
+
+    /// The same stack with these variables in the environment besides those of this process.
+    #[must_use]
+    pub fn with_variables(mut self, variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        self.facts.extend(variables::facts(variables));
+        self
     }
 
     /// Without serial numbers, UUIDs, bus addresses and paths, for showing to strangers.

@@ -1,6 +1,8 @@
 //! [`gate`]: run any command several times in fresh processes, compare what it wrote. The story of the command, top to bottom.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -59,7 +61,11 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         .as_deref()
         .map(reference::load)
         .transpose()?;
-    let base = Base::new(options.keep.as_deref())?;
+    options
+        .record
+        .as_deref()
+        .map_or(Ok(()), reference::can_record)?;
+    let base = Base::new(options.keep.as_deref(), &options.command)?;
     let mut runner = Runner::new(options, &plan, &metrics, &base.path)?;
     let mut series = Series {
         began: Instant::now(),
@@ -73,7 +79,10 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
     let wrote = runner.run(0, series.left()?, world)?;
     series.runs.push((Verdict::Identical, None));
     let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
-    report.fingerprint = Some(Fingerprint::collect());
+    // The command's, which has settings that this process has not.
+    let launch = plan.launch.iter();
+    let variables = launch.map(|one| (one.name.clone().into(), one.value.clone().into()));
+    report.fingerprint = Some(Fingerprint::collect().with_variables(variables));
     if let Some(why) = nothing(options, &wrote, &runner)? {
         settle::inconclusive(&mut report, why, options);
     } else {
@@ -84,7 +93,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         ];
         let result = content::digests(&runner.files(0), &options.rules)?;
         settle::settle(&mut report, &series, options, &result);
-        reference::apply(&mut report, earlier.as_ref(), options, result)?;
+        reference::apply(&mut report, earlier.as_ref(), options, result);
     }
     settle::describe(&mut report, &series, options, &plan, &runner, &wrote);
     runner.put_back()?;
@@ -254,6 +263,29 @@ impl Series {
     }
 }
 
+/// A folder whose name is the same for every gate of one command in one place, because programs write down where they run and
+/// a reference is to know it again. While another such gate runs, or where one was killed, the name is any.
+fn temporary(command: &[OsString]) -> std::io::Result<tempfile::TempDir> {
+    let mut hasher = blake3::Hasher::new();
+    let current = std::env::current_dir()?;
+    for word in [current.as_os_str()]
+        .into_iter()
+        .chain(command.iter().map(OsString::as_os_str))
+    {
+        hasher.update(&word.len().to_le_bytes());
+        hasher.update(word.as_bytes());
+    }
+    let hash = hasher.finalize().to_hex();
+    let prefix = format!("samebits-gate-{}", &hash[..12]);
+    let folder = |more| {
+        tempfile::Builder::new()
+            .prefix(&prefix)
+            .rand_bytes(more)
+            .tempdir()
+    };
+    folder(0).or_else(|_| folder(6))
+}
+
 /// The folder of one gate.
 struct Base {
     path: PathBuf,
@@ -262,13 +294,11 @@ struct Base {
 }
 
 impl Base {
-    fn new(keep: Option<&Path>) -> Result<Self> {
+    fn new(keep: Option<&Path>, command: &[OsString]) -> Result<Self> {
         let Some(folder) = keep else {
             let parent = std::env::temp_dir();
-            let temporary = tempfile::Builder::new()
-                .prefix("samebits-gate-")
-                .tempdir()
-                .map_err(|e| Error::io("create a folder in", &parent, e))?;
+            let temporary =
+                temporary(command).map_err(|e| Error::io("create a folder in", &parent, e))?;
             let path = temporary
                 .path()
                 .canonicalize()

@@ -29,8 +29,9 @@ pub struct Rules {
     pub keys: Vec<String>,
     /// The first whose pattern matches a name counts.
     pub exceptions: Vec<Exception>,
-    /// Whether files that are named after the moment of their run are paired by the rest of their names.
-    pub by_moment: bool,
+    /// Whether the two sides are what one program wrote in two runs. Files named after the moment of their run are then paired by
+    /// the rest of their names, and a file that its reader refuses is compared as bytes.
+    pub of_runs: bool,
 }
 
 /// Another tolerance for some names, or none at all.

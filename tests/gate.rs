@@ -941,3 +941,134 @@ fn a_folder_that_cannot_be_written_and_a_full_disk_are_said() {
         (2, "run-failed".into())
     );
 }
+
+#[test]
+fn a_reference_holds_for_the_same_settings_and_the_same_paths_and_not_for_others() {
+    let (folder, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = |file: &str| keep.path().join(file).to_str().unwrap().to_owned();
+    let paths = "echo \"{\\\"dir\\\":\\\"$PWD\\\",\\\"out\\\":\\\"$SAMEBITS_OUT\\\",\\\"x\\\":1.5}\" > c.json";
+    let threads = "echo $OMP_NUM_THREADS.5 7 > a.txt";
+    let near = format!("{}; echo 1.500000$n > a.json", counter(keep.path()));
+    let (p, t, n) = (name("p.json"), name("t.json"), name("n.json"));
+    for (flags, script, expected, word_expected) in [
+        (&["--record", &p][..], paths, 0, "identical"),
+        (&["--reference", &p], paths, 0, "identical"),
+        (&["--record", &t, "--threads", "1"], threads, 0, "identical"),
+        (
+            &["--reference", &t, "--threads", "1"],
+            threads,
+            0,
+            "identical",
+        ),
+        (
+            &["--reference", &t, "--threads", "2"],
+            threads,
+            2,
+            "not-comparable",
+        ),
+        (
+            &["--reference", &t, "--threads", "1", "--mode", "strict"],
+            threads,
+            2,
+            "not-comparable",
+        ),
+        (&["--record", &n, "--close"], &near, 0, "close"),
+        (&["--reference", &n, "--close"], &near, 2, "not-comparable"),
+    ] {
+        let (code, found) = report(command(folder.path(), flags, script));
+        let said = (code, word(&found, "reason_code"));
+        assert_eq!(
+            said,
+            (expected, word_expected.into()),
+            "{flags:?}: {}",
+            found["reason"]
+        );
+    }
+    // A variable counts as it stands for the command, wherever it came from.
+    let c = name("c.json");
+    let set = &["--record", &c, "--set", "MKL_CBWR=AVX2"];
+    assert_eq!(report(command(folder.path(), set, "seq 9")).0, 0);
+    for (value, expected) in [("AVX2", 0), ("AVX512", 2)] {
+        let mut again = command(folder.path(), &["--reference", &c], "seq 9");
+        again.env("MKL_CBWR", value);
+        let (code, found) = report(again);
+        assert_eq!(code, expected, "{value}: {}", found["reason"]);
+    }
+}
+
+#[test]
+fn a_reference_that_cannot_be_written_is_said_before_anything_runs() {
+    let (folder, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ran = keep.path().join("ran");
+    let script = format!("touch {}; echo 1.5 > a", ran.display());
+    let other = keep.path().join("other.json");
+    fs::write(&other, "{}").unwrap();
+    let lost = keep.path().join("no/folder.json");
+    for file in [&lost, &other] {
+        let flags = &["--record", file.to_str().unwrap()];
+        assert_eq!(report(command(folder.path(), flags, &script)).0, 2);
+        assert!(!ran.exists(), "{}", file.display());
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "{}");
+    // A link stays one.
+    let (real, link) = (keep.path().join("real.json"), keep.path().join("link.json"));
+    fs::write(&real, "{\"format\":1,\"references\":[]}").unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let flags = &["--record", link.to_str().unwrap()];
+    assert_eq!(report(command(folder.path(), flags, &script)).0, 0);
+    assert!(link.is_symlink() && fs::read_to_string(&real).unwrap().contains("digest"));
+    let differ = format!("{}; echo $n.5 > a", counter(keep.path()));
+    let (code, found) = report(command(folder.path(), flags, &differ));
+    assert!(
+        code == 1 && found["notes"].to_string().contains("nothing was recorded"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_file_that_its_reader_refuses_is_compared_as_bytes() {
+    for file in [
+        "printf '# lr=0.1\\nstep,loss\\n1,2\\n' > a.csv",
+        "printf 'step,loss\\n1,2\\nEpoch done\\n' > a.csv",
+        "printf '// x\\n{}' > a.json",
+        ": > a.json",
+        ": > a.npy",
+    ] {
+        let same = format!("{file}; echo 2.5 > b");
+        let (code, found) = gate(&[], &same);
+        assert_eq!(code, 0, "{file}: {}", found["reason"]);
+        assert!(
+            found["notes"].to_string().contains("compared as bytes"),
+            "{file}: {found}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let differ = format!(
+            "{}; {file}; echo x$n.5 >> $(ls a.*)",
+            counter(folder.path())
+        );
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let (code, found) = report(command(&inner, &[], &differ));
+        assert_eq!(code, 1, "{file}: {}", found["reason"]);
+    }
+}
+
+#[test]
+fn files_of_several_moments_are_paired_in_their_order_and_a_link_to_the_latest_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    // The last moment of a run is the first of the next.
+    let script = format!(
+        "{}; for i in 0 1 2; do echo $i.5 > ckpt_176364200$((n*2+i)).txt; done",
+        counter(folder.path())
+    );
+    let (code, found) = report(command(&inner, &[], &script));
+    assert_eq!(code, 0, "{}", found["reason"]);
+    let script = format!(
+        "{}; d=runs/20261120-13550$n; mkdir -p $d; echo 2.5 > $d/a; ln -s 20261120-13550$n runs/latest",
+        counter(folder.path())
+    );
+    let (code, found) = report(command(&inner, &[], &script));
+    assert_eq!(code, 0, "{}", found["reason"]);
+}

@@ -84,7 +84,7 @@ impl RulesArgs {
             any_dtype: self.no_check_dtype,
             keys: self.key.clone(),
             exceptions,
-            by_moment: false,
+            of_runs: false,
         })
     }
 }

@@ -148,7 +148,7 @@ fn options(args: &Args, config: &Config) -> samebits::error::Result<Options> {
         }
     };
     let mut rules = args.rules.rules()?;
-    rules.by_moment = true;
+    rules.of_runs = true;
     // Those of --overrides come first, and the first that matches counts.
     rules.exceptions.extend(config.exceptions.iter().cloned());
     Ok(Options {

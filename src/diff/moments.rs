@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regex_lite::Regex;
+use regex::Regex;
 
 use super::events;
 use crate::evidence::folder::Found;
@@ -11,12 +11,14 @@ use crate::evidence::folder::Found;
 /// Stands for a moment.
 const MARK: &str = "<moment>";
 
-/// A date with or without a time, a time below a folder that is a date, the name `SummaryWriter` gives, seconds since 1970.
+/// A date with or without a time, a time below a folder that is a date, the name `SummaryWriter` gives, a time alone, seconds since
+/// 1970 and parts of them.
 const MOMENT: &str = r"(?x)
-    (19|20)\d\d([-_.]?)(0[1-9]|1[0-2])[-_.]?([0-2]\d|3[01])
+    ((19|20)\d\d([-_.]?)(0[1-9]|1[0-2])[-_.]?([0-2]\d|3[01]) | (0[1-9]|1[0-2])[-_.]([0-2]\d|3[01])[-_.](19|20)\d\d)
         ([-_T\ /.]*([01]\d|2[0-3])[-_:.hH]?[0-5]\d([-_:.mM]?[0-5]\d([.,_-]\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?
     | [A-Z][a-z]{2}[0-3]\d_[0-2]\d-[0-5]\d-[0-5]\d
-    | 1\d{9}(\.\d{1,9})?";
+    | ([01]\d|2[0-3])[-_:][0-5]\d[-_:][0-5]\d
+    | 1\d{9}(\d{3}|\d{6}|\d{9}|\.\d{1,9})?";
 
 /// A name with every moment in it replaced, if there is one.
 fn masked(pattern: &Regex, name: &str) -> Option<String> {
@@ -38,32 +40,39 @@ fn masked(pattern: &Regex, name: &str) -> Option<String> {
     (rest > 0).then_some(made)
 }
 
-/// Gives each file that only the candidate has the name of the reference's file that differs from it in the moment alone;
-/// says which. Of several, the order of their names decides.
+/// Whether two texts say the same beside a moment.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    let Ok(pattern) = Regex::new(MOMENT) else {
+        return false;
+    };
+    masked(&pattern, one).is_some_and(|text| masked(&pattern, other) == Some(text))
+}
+
+/// Gives files of the candidate the names of the reference's files that differ from them in the moment alone; says which. Of
+/// several, the order of their names decides.
 pub(super) fn pair(
     ours: &BTreeMap<String, Found>,
     theirs: &mut BTreeMap<String, Found>,
 ) -> Option<String> {
     let pattern = Regex::new(MOMENT).ok()?;
-    let alone = |files: &BTreeMap<String, Found>, other: &BTreeMap<String, Found>| {
+    let groups = |files: &BTreeMap<String, Found>| {
         let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for name in files.keys().filter(|name| !other.contains_key(*name)) {
+        for name in files.keys() {
             if let Some(group) = masked(&pattern, name) {
                 groups.entry(group).or_default().push(name.clone());
             }
         }
         groups
     };
-    let (mut left, mut right) = (alone(ours, theirs), alone(theirs, ours));
-    // Where one side wrote more files than the other, which belongs to which is a guess.
-    left.retain(|group, names| {
-        right
-            .get(group)
-            .is_some_and(|other| other.len() == names.len())
-    });
+    let (left, mut right) = (groups(ours), groups(theirs));
     let mut pairs = Vec::new();
     for (group, names) in left {
-        pairs.extend(names.into_iter().zip(right.remove(&group)?));
+        // Where one side wrote more files than the other, which belongs to which is a guess. A name on both sides may all the
+        // same be another file: the last of one run and the first of the next.
+        let others = right.remove(&group).unwrap_or_default();
+        if names != others && names.len() == others.len() {
+            pairs.extend(names.into_iter().zip(others));
+        }
     }
     super::renamed::give(theirs, &pairs).map(|shown| {
         format!(
@@ -136,6 +145,9 @@ mod tests {
             ("runs/Nov20_13-55-01_host/a", "runs/Nov21_03-55-01_host/a"),
             ("model-1763642000.pt", "model-1763642009.pt"),
             ("model-1763642000.25.pt", "model-1763642009.5.pt"),
+            ("model-1763642000250.pt", "model-1763642009500.pt"),
+            ("11-20-2026_135501.log", "11-20-2026_135507.log"),
+            ("log_13-55-01.txt", "log_13-55-07.txt"),
         ] {
             assert_eq!(paired(&[ours], &[theirs]), 1, "{ours} {theirs}");
         }
@@ -173,6 +185,7 @@ mod tests {
             ("checkpoint-1000.pt", "checkpoint-1001.pt"),
             ("seed-20261399", "seed-20261398"),
             ("a-17636420001", "a-17636420002"),
+            ("layer_10-20-30", "layer_10-20-99"),
             ("a/2026-11-20/x", "b/2026-11-21/x"),
             ("hash-a1b2c3", "hash-a1b2c4"),
         ] {

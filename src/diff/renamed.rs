@@ -13,10 +13,13 @@ pub(super) fn give(
     theirs: &mut BTreeMap<String, Found>,
     pairs: &[(String, String)],
 ) -> Option<String> {
-    for (ours, other) in pairs {
-        if let Some(found) = theirs.remove(other) {
-            theirs.insert(ours.clone(), found);
-        }
+    // First all are taken away, since one's old name may be another's new one.
+    let taken: Vec<_> = pairs
+        .iter()
+        .map(|(_, other)| theirs.remove(other))
+        .collect();
+    for ((ours, _), found) in pairs.iter().zip(taken) {
+        theirs.extend(found.map(|found| (ours.clone(), found)));
     }
     let shown: Vec<String> = pairs
         .iter()

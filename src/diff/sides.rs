@@ -5,19 +5,17 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::pairs::{alone, pair};
+use super::job::Job;
+use super::pairs::alone;
 use super::{events, moments};
 use crate::compare::Status;
 use crate::error::{Error, Result, plain};
 use crate::evidence::folder::{self, files};
-use crate::evidence::open::open;
+use crate::evidence::open::{open, open_any};
 use crate::evidence::table::TableOptions;
-use crate::evidence::{Content, Evidence, Item, LONGEST_NAME, traces};
+use crate::evidence::{Evidence, Item, LONGEST_NAME, traces};
 use crate::report::tensors::{Excepted, Outside, TensorReport};
 use crate::rules::{Exception, Name, Rules};
-
-/// Unpacked tensors of this size and more, in bytes, are compared one after the other: two are in memory at a time.
-const LARGE: u64 = 32 << 20;
 
 /// Names shown to a person whose patterns let nothing through.
 const SOME: usize = 5;
@@ -103,14 +101,6 @@ fn excepted(exception: &Exception) -> Excepted {
     }
 }
 
-/// Two tensors to compare, or one that is alone.
-struct Job<'a> {
-    key: String,
-    ours: &'a Item,
-    theirs: Option<&'a Item>,
-    exception: Option<usize>,
-}
-
 impl Found {
     /// Tensors that do not agree.
     #[must_use]
@@ -131,7 +121,7 @@ impl Found {
         use folder::Found::{File, Link, Special};
         let (ours, mut theirs) = (files(reference)?, files(candidate)?);
         self.notes.extend(events::pair(&ours, &mut theirs));
-        if rules.by_moment {
+        if rules.of_runs {
             self.notes.extend(moments::pair(&ours, &mut theirs));
         }
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
@@ -165,7 +155,8 @@ impl Found {
                     }
                 }
                 (Some(Link(ours)), Some(Link(theirs))) => {
-                    self.oddity(name, "link", ours == theirs, rules);
+                    let same = ours == theirs || (rules.of_runs && moments::same(ours, theirs));
+                    self.oddity(name, "link", same, rules);
                 }
                 (Some(Special), Some(Special)) => self.notes.push(format!(
                     "{name} is a pipe, socket or device on both sides and was not read"
@@ -201,6 +192,7 @@ impl Found {
         let options = TableOptions {
             keys: rules.keys.clone(),
         };
+        let open = if rules.of_runs { open_any } else { open };
         let (ours, theirs) = (open(reference, &options)?, open(candidate, &options)?);
         let by_name: BTreeMap<&str, &Item> = theirs
             .items
@@ -379,36 +371,6 @@ impl Found {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
-        }
-    }
-}
-
-impl Job<'_> {
-    fn bytes(&self) -> u64 {
-        self.ours
-            .numel()
-            .saturating_mul(self.ours.dtype.size() as u64)
-    }
-
-    fn is_large(&self) -> bool {
-        let unpacked = |item: &Item| matches!(item.content, Content::Lazy(_));
-        self.bytes() >= LARGE && (unpacked(self.ours) || self.theirs.is_some_and(unpacked))
-    }
-
-    /// What was found, and whether its exception was needed for it.
-    fn compare(&self, rules: &Rules) -> Result<(TensorReport, bool)> {
-        let Some(theirs) = self.theirs else {
-            return Ok((alone(&self.key, self.ours, Status::Missing), true));
-        };
-        let under = |tolerance| pair(&self.key, self.ours, theirs, tolerance, rules.any_dtype);
-        let plain = under(&rules.tolerance);
-        let Some(exception) = self.exception.and_then(|at| rules.exceptions.get(at)) else {
-            return Ok((plain?, false));
-        };
-        let needed = !plain.as_ref().is_ok_and(TensorReport::agrees);
-        match &exception.tolerance {
-            Some(tolerance) if needed => Ok((under(tolerance)?, true)),
-            _ => Ok((plain?, needed)),
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Result, plain};
+use crate::error::{Error, Result, plain};
 use crate::evidence::table::{TableOptions, csv, json, lines};
 use crate::evidence::{Evidence, npy, npz, raw, safetensors, tfevents, torch_zip, traces};
 use crate::ffi::map::Map;
 
+/// What a pointer of Git LFS begins with.
+const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 const MOST_NOTES: usize = 100;
 /// In characters.
 const LONGEST_NOTE: usize = 1_000;
@@ -92,6 +94,12 @@ pub fn open(path: &Path, options: &TableOptions) -> Result<Evidence> {
     let reader = READERS
         .iter()
         .find(|reader| (reader.recognises)(path, &map));
+    if map.starts_with(LFS) {
+        return Err(Error::input(
+            path,
+            "it is a pointer of Git LFS, and the file itself was never fetched: `git lfs pull` brings it",
+        ));
+    }
     // The last row recognises everything.
     let evidence = reader.map_or_else(
         || raw::read(path, &map),
@@ -100,6 +108,21 @@ pub fn open(path: &Path, options: &TableOptions) -> Result<Evidence> {
     // A reason found in bytes that were not there is none.
     map.check()?;
     evidence.map(shown)
+}
+
+/// Opens one file; one that its reader refuses as its bytes, with a note that says why.
+///
+/// # Errors
+/// When it cannot be read at all.
+pub fn open_any(path: &Path, options: &TableOptions) -> Result<Evidence> {
+    match open(path, options) {
+        Err(Error::Damaged { what, .. }) if !path.is_dir() => {
+            let mut evidence = raw::read(path, &Arc::new(Map::open(path)?))?;
+            evidence.notes.push(format!("compared as bytes: {what}"));
+            Ok(shown(evidence))
+        }
+        opened => opened,
+    }
 }
 
 /// With notes that can be shown: a hostile file may make endless ones.

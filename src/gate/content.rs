@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::dtype::Kind;
 use crate::error::{Error, Result};
 use crate::evidence::folder::{Found, files};
-use crate::evidence::open::open;
+use crate::evidence::open::open_any;
 use crate::evidence::table::TableOptions;
 use crate::evidence::{Content, Item};
 use crate::report::Control;
@@ -41,7 +41,7 @@ fn tensors(
         if rules.ignore.iter().any(|pattern| whole.is_file_of(pattern)) {
             continue;
         }
-        for item in &open(&path, &options)?.items {
+        for item in &open_any(&path, &options)?.items {
             let name = Name {
                 file: &file,
                 tensor: &item.name,
@@ -144,7 +144,7 @@ pub(super) fn one_bit(folder: &Path, rules: &Rules, scratch: &Path) -> Result<Co
     let options = TableOptions {
         keys: rules.keys.clone(),
     };
-    let evidence = open(path, &options)?;
+    let evidence = open_any(path, &options)?;
     let Some(item) = evidence.items.iter().find(|item| item.name == *tensor) else {
         return Ok(control("the file changed meanwhile", "found", false));
     };
@@ -199,6 +199,7 @@ impl Observed {
 fn of_files(path: &Path, copy: &Path, options: &TableOptions) -> Observed {
     let rules = Rules {
         keys: options.keys.clone(),
+        of_runs: true,
         ..Rules::default()
     };
     match diff::compare(path, copy, &rules) {

@@ -1,6 +1,6 @@
 //! What a program says: numbers taken out of it by pattern, and the noise in it that no two runs share.
 
-use regex_lite::Regex;
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};

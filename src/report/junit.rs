@@ -244,7 +244,7 @@ fn tensors(report: &Report) -> Vec<Case> {
         all.saturating_sub(listed.count() as u64)
     };
     let differ = of(counts.differing, false);
-    let agree = of(counts.identical + counts.close, true);
+    let agree = of(counts.identical.saturating_add(counts.close), true);
     for (count, outcome) in [
         (differ, Outcome::Failed(format!("{differ} more differ"))),
         (agree, Outcome::Passed),

@@ -61,7 +61,7 @@ pub fn tensors(report: &Report, most: usize) -> Option<Table> {
         with(false).chain(with(true)).map(tensor),
         most,
     );
-    let all = contents.counts.differing + contents.counts.close;
+    let all = contents.counts.not_identical();
     table.more = all.saturating_sub(table.rows.len() as u64);
     Some(table)
 }
@@ -97,8 +97,8 @@ fn tensor(tensor: &TensorReport) -> Vec<String> {
 pub fn layers(report: &Report, most: usize) -> Option<Table> {
     let contents = report.contents.as_ref()?;
     // Where each layer is a single tensor it says nothing new.
-    let many = contents.layers.len() as u64 + contents.layers_not_listed;
-    if many < 2 || many >= contents.counts.differing + contents.counts.close {
+    let many = (contents.layers.len() as u64).saturating_add(contents.layers_not_listed);
+    if many < 2 || many >= contents.counts.not_identical() {
         return None;
     }
     let rows = contents.layers.iter().map(|layer| {

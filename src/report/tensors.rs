@@ -37,6 +37,15 @@ pub struct Counts {
     pub left_out: u64,
 }
 
+impl Counts {
+    /// Those that are close and those that differ.
+    #[must_use]
+    pub fn not_identical(&self) -> u64 {
+        // A saved report may say anything.
+        self.close.saturating_add(self.differing)
+    }
+}
+
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {

@@ -58,7 +58,7 @@ pub fn compared(report: &Report) -> Option<String> {
         });
     };
     let counts = &contents.counts;
-    let total = counts.identical + counts.close + counts.differing;
+    let total = counts.identical.saturating_add(counts.not_identical());
     if total == 0 {
         return None;
     }

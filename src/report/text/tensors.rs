@@ -157,7 +157,9 @@ const RANGES: &[(usize, &str)] = &[
 fn histogram(detail: &Detail) -> String {
     let ends = RANGES[1..].iter().map(|range| range.0).chain([BUCKETS]);
     let counts = RANGES.iter().zip(ends).map(|((start, name), end)| {
-        let count: u64 = detail.ulp_histogram[*start..end].iter().sum();
+        let count: u64 = detail.ulp_histogram[*start..end]
+            .iter()
+            .fold(0, |sum: u64, count| sum.saturating_add(*count));
         (name, count)
     });
     let filled: Vec<String> = counts
@@ -169,15 +171,15 @@ fn histogram(detail: &Detail) -> String {
 
 fn layers(out: &mut String, contents: &Contents) {
     // Where each layer is a single tensor it says nothing new.
-    let many = contents.layers.len() as u64 + contents.layers_not_listed;
-    if many < 2 || many >= contents.counts.differing + contents.counts.close {
+    let many = (contents.layers.len() as u64).saturating_add(contents.layers_not_listed);
+    if many < 2 || many >= contents.counts.not_identical() {
         return;
     }
     for layer in contents.layers.iter().take(MOST_LAYERS) {
         line(out, "layer", &layer_text(layer));
     }
-    let more =
-        (contents.layers.len().saturating_sub(MOST_LAYERS)) as u64 + contents.layers_not_listed;
+    let more = (contents.layers.len().saturating_sub(MOST_LAYERS) as u64)
+        .saturating_add(contents.layers_not_listed);
     if more > 0 {
         line(
             out,
