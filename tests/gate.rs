@@ -657,6 +657,52 @@ fn a_link_is_compared_by_what_it_leads_to_when_the_run_ends() {
 }
 
 #[test]
+fn git_answers_in_the_copy_of_a_repository_with_submodules() {
+    let all = tempfile::tempdir().unwrap();
+    let git = |folder: &str, arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(all.path().join(folder));
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t"]);
+        git.args(["-c", "protocol.file.allow=always"]);
+        let output = git.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for name in ["inner", "other", "outer"] {
+        fs::create_dir(all.path().join(name)).unwrap();
+        git(name, &["init", "-q"]);
+        fs::write(all.path().join(name).join("a.txt"), name).unwrap();
+        git(name, &["add", "a.txt"]);
+        git(name, &["commit", "-qm", name]);
+    }
+    let other = all.path().join("other").display().to_string();
+    let inner = all.path().join("inner").display().to_string();
+    git("inner", &["submodule", "--quiet", "add", &other, "deep"]);
+    git("inner", &["commit", "-qm", "deep"]);
+    git("outer", &["submodule", "--quiet", "add", &inner, "sub"]);
+    git(
+        "outer",
+        &["submodule", "--quiet", "update", "--init", "--recursive"],
+    );
+    git("outer", &["commit", "-qm", "sub"]);
+    // One that nobody brought is an empty folder.
+    git("outer", &["submodule", "--quiet", "add", &other, "away"]);
+    git("outer", &["commit", "-qm", "away"]);
+    git("outer", &["submodule", "--quiet", "deinit", "-f", "away"]);
+    let head = git("outer/sub", &["rev-parse", "HEAD"]);
+    let commit = "git -c user.name=t -c user.email=t@t commit -q --allow-empty -m own";
+    let script = format!(
+        "test -z \"$(git status --porcelain)\" && test \"$(git -C sub rev-parse HEAD)\" = {} && cat sub/deep/a.txt && \
+         (cd sub/deep && {commit}) && (cd sub && git status --porcelain && {commit}) && git status --porcelain > seen.txt && seq 9 > a.txt",
+        head.trim()
+    );
+    let (code, report) = report(command(&all.path().join("outer"), &[], &script));
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(git("outer/sub", &["rev-parse", "HEAD"]), head);
+    assert_eq!(git("outer", &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_divergence_stands_whatever_the_runs_after_it_do_and_deleted_files_count() {
     let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let script = format!(
