@@ -106,6 +106,14 @@ pub enum Error {
         /// The limit, as people write durations.
         limit: String,
     },
+    /// The time for all runs was up.
+    #[error("the {limit} for all runs together were over at run {run}, which was not finished")]
+    TotalTimeout {
+        /// The run that was under way or next; 0 is the reference.
+        run: usize,
+        /// The limit, as people write durations.
+        limit: String,
+    },
     /// Ctrl-C or a termination signal.
     #[error("interrupted by signal {0}; the running child was ended")]
     Interrupted(i32),
@@ -231,7 +239,7 @@ impl Error {
             Self::Io { .. } => "io",
             Self::Damaged { .. } => "damaged",
             Self::Child { .. } => "run-failed",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } | Self::TotalTimeout { .. } => "timeout",
             Self::Interrupted(_) => "interrupted",
             Self::Reported { failure, .. } => &failure.code,
         }
@@ -267,6 +275,7 @@ impl Error {
             Self::Damaged { .. } => "make the file again; a damaged one is never compared".into(),
             Self::Child { .. } => "look at its last words; `--keep DIR` keeps what the runs wrote, and a smaller batch or model helps if memory ran out".into(),
             Self::Timeout { .. } => "raise --timeout, or look at why the workload hangs".into(),
+            Self::TotalTimeout { .. } => "raise --total-timeout, or ask for fewer runs".into(),
             Self::Interrupted(_) => "start it again to get a verdict".into(),
             Self::Reported { failure, .. } => failure.hint.clone(),
         }

@@ -19,7 +19,9 @@ mod execute;
 mod hook;
 mod masks;
 mod options;
+mod outside;
 mod reference;
+mod said;
 mod settle;
 mod snapshot;
 mod step;
@@ -104,10 +106,12 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
 
 /// Why there is nothing to compare after the first run, if so.
 fn nothing(options: &Options, wrote: &Wrote, runner: &Runner<'_>) -> Result<Option<Failure>> {
+    let elsewhere = wrote.elsewhere.as_ref();
+    let elsewhere = elsewhere.map_or(String::new(), |note| format!("; {note}"));
     let failure = |code: &str, message: String, hint: &str| {
         Some(Failure {
             code: code.into(),
-            message,
+            message: message + &elsewhere,
             hint: hint.into(),
             op: None,
         })
@@ -178,9 +182,9 @@ impl Series {
         };
         match total.checked_sub(self.began.elapsed()) {
             Some(left) if !left.is_zero() => Ok(Some(left)),
-            _ => Err(Error::Timeout {
+            _ => Err(Error::TotalTimeout {
                 run: self.runs.len(),
-                limit: format!("{} for all runs", humantime::format_duration(total)),
+                limit: humantime::format_duration(total).to_string(),
             }),
         }
     }

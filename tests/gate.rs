@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -654,6 +655,378 @@ fn a_link_is_compared_by_what_it_leads_to_when_the_run_ends() {
     assert_eq!(gate(&[], &script("seq 9")).0, 0);
     assert_eq!(gate(&[], "seq 9 > a.txt; ln -s a.txt b.txt").0, 0);
     assert_eq!(gate(&[], "date +%N > a.txt; ln -s a.txt b.txt").0, 1);
+}
+
+#[test]
+fn a_link_to_a_folder_outside_is_compared_by_what_stood_there_when_the_run_ended() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = outside.path().join("run");
+    let script = |content: &str, link: &str| {
+        format!(
+            "rm -rf {0}; mkdir -p {0}/deep; {content} > {0}/deep/m; ln -s {0} {0}/self; ln -s {0} {link}; echo 1.5 > n",
+            place.display()
+        )
+    };
+    for (link, shown) in [("made", "made"), ("$SAMEBITS_OUT/made", "{out}/made")] {
+        for flags in [&["--workdir", "copy"][..], &["--workdir", "inplace"]] {
+            let (code, report) = gate(flags, &script("date +%N", link));
+            assert_eq!(
+                (code, word(&report["first_divergence"], "name")),
+                (1, format!("{shown}/deep/m:bytes")),
+                "{flags:?}: {report}"
+            );
+            let (code, report) = gate(flags, &script("seq 9", link));
+            assert_eq!(code, 0, "{flags:?}: {report}");
+        }
+    }
+    // A pattern means what stands there; the link itself is put back where it was.
+    let folder = tempfile::tempdir().unwrap();
+    let flags = &["--workdir", "inplace", "--artifact", "made/deep/*"];
+    let (code, found) = report(command(folder.path(), flags, &script("seq 9", "made")));
+    assert_eq!(
+        (code, &found["compared"]["entries"]),
+        (0, &1.into()),
+        "{found}"
+    );
+    assert_eq!(
+        fs::read_link(folder.path().join("made")).unwrap(),
+        place,
+        "{found}"
+    );
+    // Nothing is ever put back through a link.
+    let script = format!(
+        "rm -rf {0}; mkdir {0}; date +%N > {0}/$(date +%N); ln -s {0} made",
+        place.display()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (code, found) = report(command(folder.path(), &["--workdir", "inplace"], &script));
+    assert_eq!(code, 1, "{found}");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "{found}");
+}
+
+#[test]
+fn what_is_too_much_behind_a_link_is_compared_by_where_it_leads_and_that_is_said() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = outside.path().display();
+    let (code, report) = gate(
+        &[],
+        &format!("truncate -s 5G {place}/large; ln -s {place} made; echo 1.5 > n"),
+    );
+    assert_eq!(code, 0, "{report}");
+    let notes = report["notes"].to_string();
+    assert_eq!(notes.matches("too much to be taken").count(), 1, "{notes}");
+    // Where it leads proves nothing alone, and is not the same everywhere.
+    let (code, report) = gate(&[], &format!("ln -s {place} made"));
+    assert_eq!(
+        (code, word(&report, "reason_code")),
+        (2, "vacuous".into()),
+        "{report}"
+    );
+    let counts = tempfile::tempdir().unwrap();
+    let script = format!(
+        "{}; mkdir -p {place}/$n; truncate -s 5G {place}/$n/large; ln -s {place}/$n made; echo 1.5 > n",
+        counter(counts.path())
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (code, report) = self::report(command(folder.path(), &[], &script));
+    assert_eq!(code, 1, "{report}");
+}
+
+#[test]
+fn a_file_with_another_name_outside_is_compared_as_it_was_when_the_run_ended() {
+    let outside = tempfile::tempdir().unwrap();
+    let script = |content: &str, name: &str| {
+        format!(
+            "{content} > {0}/m; ln {0}/m {name}",
+            outside.path().display()
+        )
+    };
+    for name in ["m", "$SAMEBITS_OUT/m"] {
+        for flags in [&["--workdir", "copy"][..], &["--workdir", "inplace"]] {
+            let (code, report) = gate(flags, &script("date +%N", name));
+            assert_eq!(code, 1, "{name} {flags:?}: {report}");
+            let (code, report) = gate(flags, &script("seq 9", name));
+            assert_eq!(code, 0, "{name} {flags:?}: {report}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_through_a_link_that_was_there_is_said_and_not_compared() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = outside.path().canonicalize().unwrap();
+    fs::create_dir(place.join("deep")).unwrap();
+    fs::write(place.join("data.txt"), "1 2 3").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    symlink(&place, folder.path().join("outputs")).unwrap();
+    let linked = folder.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    let said = format!(
+        "written through a link, not compared: outputs/deep/model.txt ({}/deep/model.txt)",
+        place.display()
+    );
+    let write = "date +%N > outputs/deep/model.txt";
+    for flags in [&["--workdir", "copy"][..], &["--workdir", "inplace"]] {
+        let (code, found) = report(command(
+            folder.path(),
+            flags,
+            &format!("{write}; echo 1.5 > n"),
+        ));
+        let notes = found["notes"].to_string();
+        assert_eq!((code, notes.matches(&said).count()), (0, 1), "{found}");
+        let (code, found) = report(command(folder.path(), flags, write));
+        assert_eq!(
+            (code, word(&found, "reason_code")),
+            (2, "no-artifact".into()),
+            "{found}"
+        );
+        assert!(word(&found, "reason").contains(&said), "{found}");
+        let (code, found) = report(command(folder.path(), flags, &format!("{write}; seq 9")));
+        assert_eq!(code, 0, "{found}");
+        assert!(found["notes"].to_string().contains(&said), "{found}");
+        let (code, found) = report(command(
+            folder.path(),
+            flags,
+            "cat outputs/data.txt > a.txt; touch outputs",
+        ));
+        assert_eq!(code, 0, "{found}");
+        assert!(
+            !found["notes"].to_string().contains("through a link"),
+            "{found}"
+        );
+        fs::remove_file(folder.path().join("n")).ok();
+        fs::remove_file(folder.path().join("a.txt")).ok();
+    }
+    let (code, found) = report(command(
+        folder.path(),
+        &["--link", "linked"],
+        "date +%N > linked/m; echo 1.5 > n",
+    ));
+    assert_eq!(code, 0, "{found}");
+    assert!(
+        found["notes"]
+            .to_string()
+            .contains("not compared: linked/m ("),
+        "{found}"
+    );
+}
+
+#[test]
+fn names_that_stand_for_something_else_are_refused_before_anything_is_moved() {
+    for name in [
+        "{out}/model.txt",
+        "{root}/a",
+        "{stdout}",
+        "{stderr}/a",
+        "{metrics}.json",
+        "{deleted}",
+    ] {
+        for flags in [&["--workdir", "copy"][..], &["--workdir", "inplace"]] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = command(folder.path(), flags, "");
+            // In the script itself samebits would put the output folder in the place of its name.
+            command.env("NAME", name);
+            let script =
+                "echo 1.5 > other.txt; mkdir -p \"$(dirname \"$NAME\")\"; echo 2.5 > \"$NAME\"";
+            let path = folder.path().join("script.sh");
+            fs::write(&path, script).unwrap();
+            let mut gate = Command::new(command.get_program());
+            gate.current_dir(folder.path()).env("NAME", name);
+            gate.args(["gate", "--format", "json"]);
+            gate.args(flags).args(["--", "sh", "script.sh"]);
+            let (code, found) = report(gate);
+            assert_eq!(
+                (code, word(&found, "reason_code")),
+                (2, "usage".into()),
+                "{found}"
+            );
+            let reason = word(&found, "reason");
+            assert!(
+                reason.contains(name.split('/').next().unwrap())
+                    && reason.contains("$SAMEBITS_OUT"),
+                "{found}"
+            );
+            for (name, content) in [(name, "2.5\n"), ("other.txt", "1.5\n")] {
+                let there = fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+                let expected = if flags[1] == "inplace" { content } else { "" };
+                assert_eq!(there, expected, "{name} {flags:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn folders_that_the_command_closed_are_gathered_and_removed() {
+    let all = tempfile::tempdir().unwrap();
+    // Nothing is closed to root, who must be somebody else here.
+    let root = fs::metadata(all.path()).unwrap().uid() == 0;
+    let program = all.path().join("samebits");
+    fs::copy(env!("CARGO_BIN_EXE_samebits"), &program).unwrap();
+    fs::set_permissions(all.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let own = |name: &str| {
+        let folder = all.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        if root {
+            chown(&folder, Some(65534), Some(65534)).unwrap();
+        }
+        folder
+    };
+    let mut count = 0;
+    for (script, expected) in [
+        ("mkdir d; echo 1.5 > d/r; chmod 555 d", 0),
+        ("mkdir -p d/e; echo 1.5 > d/e/r; chmod 000 d/e d", 0),
+        ("mkdir d; echo 1.5 > d/r; chmod 555 d .", 0),
+        (
+            "mkdir $SAMEBITS_OUT/d; date +%N > $SAMEBITS_OUT/d/r; chmod 000 $SAMEBITS_OUT/d $SAMEBITS_OUT",
+            1,
+        ),
+        ("mkdir d; echo 1.5 > d/r; chmod 000 d; false", 2),
+    ] {
+        for place in ["copy", "inplace"] {
+            count += 1;
+            let folder = own(&format!("work-{count}"));
+            let temporary = own(&format!("temporary-{count}"));
+            if place == "inplace" && (script.ends_with('.') || expected == 2) {
+                continue;
+            }
+            let mut command = Command::new(&program);
+            command.current_dir(&folder).env("TMPDIR", &temporary);
+            command.args(["gate", "--format", "json", "--workdir", place]);
+            command.args(["--", "sh", "-c", script]);
+            if root {
+                command.uid(65534).gid(65534);
+            }
+            let (code, report) = report(command);
+            assert_eq!(code, expected, "{place} {script}: {report}");
+            let left = fs::read_dir(&temporary).unwrap().count();
+            assert_eq!(left, 0, "{place} {script}: {report}");
+            if place == "inplace" && expected == 0 {
+                let name = if script.contains("d/e") {
+                    "d/e/r"
+                } else {
+                    "d/r"
+                };
+                assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), "1.5\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn git_answers_in_the_copy_of_a_repository_with_submodules() {
+    let all = tempfile::tempdir().unwrap();
+    let git = |folder: &str, arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(all.path().join(folder));
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t"]);
+        git.args(["-c", "protocol.file.allow=always"]);
+        let output = git.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for name in ["inner", "other", "outer"] {
+        fs::create_dir(all.path().join(name)).unwrap();
+        git(name, &["init", "-q"]);
+        fs::write(all.path().join(name).join("a.txt"), name).unwrap();
+        git(name, &["add", "a.txt"]);
+        git(name, &["commit", "-qm", name]);
+    }
+    let other = all.path().join("other").display().to_string();
+    let inner = all.path().join("inner").display().to_string();
+    git("inner", &["submodule", "--quiet", "add", &other, "deep"]);
+    git("inner", &["commit", "-qm", "deep"]);
+    git("outer", &["submodule", "--quiet", "add", &inner, "sub"]);
+    git(
+        "outer",
+        &["submodule", "--quiet", "update", "--init", "--recursive"],
+    );
+    git("outer", &["commit", "-qm", "sub"]);
+    // One that nobody brought is an empty folder.
+    git("outer", &["submodule", "--quiet", "add", &other, "away"]);
+    git("outer", &["commit", "-qm", "away"]);
+    git("outer", &["submodule", "--quiet", "deinit", "-f", "away"]);
+    let head = git("outer/sub", &["rev-parse", "HEAD"]);
+    let commit = "git -c user.name=t -c user.email=t@t commit -q --allow-empty -m own";
+    let script = format!(
+        "test -z \"$(git status --porcelain)\" && test \"$(git -C sub rev-parse HEAD)\" = {} && cat sub/deep/a.txt && \
+         (cd sub/deep && {commit}) && (cd sub && git status --porcelain && {commit}) && git status --porcelain > seen.txt && seq 9 > a.txt",
+        head.trim()
+    );
+    let (code, report) = report(command(&all.path().join("outer"), &[], &script));
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(git("outer/sub", &["rev-parse", "HEAD"]), head);
+    assert_eq!(git("outer", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_script_repeats_the_mode_and_the_seed_or_says_that_it_does_not() {
+    let (folder, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let kept = keep.path().join("kept's");
+    let script = "printf '%s\\n' \"$PYTHONPATH\" \"$SAMEBITS_HOOK\"; seq 9 > a.txt";
+    let flags = ["--mode", "strict", "--seed", "7"];
+    let mut all = vec!["--keep", kept.to_str().unwrap()];
+    all.extend(flags);
+    let mut run = command(folder.path(), &all, script);
+    run.env("PYTHONPATH", "/a b");
+    let (code, found) = report(run);
+    assert_eq!(code, 0, "{found}");
+    let said = |text: &str| {
+        let (path, order) = text.trim().split_once('\n').unwrap();
+        let order: Value = serde_json::from_str(order).unwrap();
+        (path.to_owned(), order)
+    };
+    let (path, mut order) = said(&fs::read_to_string(kept.join("run-1/stdout")).unwrap());
+    let again = Command::new("sh")
+        .arg(kept.join("run-1/repeat.sh"))
+        .env("TMPDIR", keep.path())
+        .output()
+        .unwrap();
+    let (path_again, mut order_again) = said(&String::from_utf8_lossy(&again.stdout));
+    assert_eq!(path, path_again);
+    assert!(path.ends_with("kept's/hook:/a b"), "{path}");
+    let hook = path.split(':').next().unwrap();
+    assert!(Path::new(hook).join("samebits_hook.py").exists());
+    // Answers go to a folder of the repetition's own.
+    let answers = order_again["folder"].take();
+    assert!(Path::new(answers.as_str().unwrap()).is_dir());
+    assert_ne!(order["folder"].take(), answers);
+    assert_eq!(order, order_again);
+    assert_eq!(order["seed"], 7);
+    let (code, found) = report(command(folder.path(), &flags, script));
+    let first = &found["program"]["repeat"][0];
+    assert_eq!(code, 0, "{found}");
+    assert!(
+        first
+            .as_str()
+            .unwrap()
+            .starts_with("# --mode strict and --seed 7 are not repeated"),
+        "{found}"
+    );
+    let (_, found) = report(command(folder.path(), &[], script));
+    let repeat = found["program"]["repeat"].to_string();
+    assert!(!repeat.contains('#'), "{repeat}");
+}
+
+#[test]
+fn the_limit_that_ended_a_gate_is_named() {
+    let sleep = "sleep 0.7; seq 9 > a.txt";
+    let (code, report) = gate(&["--total-timeout", "2s", "--runs", "5"], sleep);
+    assert_eq!((code, word(&report, "reason_code")), (2, "timeout".into()));
+    let said = report.to_string();
+    assert!(
+        word(&report, "reason").starts_with("the 2s for all runs together were over at run ")
+            && said.contains("raise --total-timeout"),
+        "{said}"
+    );
+    let flags = ["--timeout", "1s", "--total-timeout", "1m"];
+    let (code, report) = gate(&flags, "sleep 30");
+    assert_eq!((code, word(&report, "reason_code")), (2, "timeout".into()));
+    let said = report.to_string();
+    assert!(
+        word(&report, "reason").contains("still going after 1s;")
+            && said.contains("raise --timeout"),
+        "{said}"
+    );
 }
 
 #[test]

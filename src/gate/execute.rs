@@ -5,23 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::artifacts::{self, Gathered, Places};
+use super::artifacts::{self, Gathered, PRINTED, Places};
 use super::hook::{Hook, Reached};
 use super::masks::{self, Metric, mask};
 use super::options::{Options, Workdir, World};
-use super::snapshot::{Snapshot, still_there};
-use super::words::{OUT_VARIABLE, script, with_out};
+use super::outside::Watched;
+use super::said::{bytes, failed};
+use super::snapshot::{Snapshot, reopen, still_there};
+use super::words::{ANSWERS, OUT_VARIABLE, hooked, script, unhooked, with_out};
 use super::workdir::Source;
 use crate::error::{Error, Result};
 use crate::knob::Plan;
-use crate::process::supervise::{self, Order, Outcome};
-
-/// Of what a failed command said, this much is shown.
-const LAST_WORDS: usize = 2000;
-/// Names under which what a run printed is compared: metrics, standard output, standard error.
-const PRINTED: &[&str] = &["{metrics}.json", "{stdout}", "{stderr}"];
-/// Of what a command printed, this much is looked at.
-const LONGEST_OUTPUT: u64 = 64 << 20;
+use crate::process::supervise::{self, Order};
 
 /// What a run wrote.
 #[derive(Debug)]
@@ -30,6 +25,8 @@ pub(super) struct Wrote {
     /// Files that are compared, what it printed included.
     pub(super) compared: usize,
     pub(super) notes: Vec<String>,
+    /// What it wrote where nothing is compared.
+    pub(super) elsewhere: Option<String>,
     pub(super) reached: Reached,
 }
 
@@ -44,6 +41,8 @@ pub(super) struct Runner<'a> {
     hook: Hook,
     /// Whether the standard output is compared because the first run wrote nothing else.
     pub(super) printed_only: bool,
+    /// Notes on the first run, which are not said again.
+    said: Vec<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -72,6 +71,7 @@ impl<'a> Runner<'a> {
             current,
             hook: Hook::new(base)?,
             printed_only: false,
+            said: Vec::new(),
         })
     }
 
@@ -86,7 +86,21 @@ impl<'a> Runner<'a> {
 
     /// Lines for a shell that repeat one run by hand.
     pub(super) fn script(&self) -> Vec<String> {
-        script(&self.current, &self.plan.launch, &self.options.command)
+        let (switches, seed) = (&self.plan.switches, self.options.seed);
+        let hook = if self.options.keep.is_none() {
+            unhooked(self.options.mode, seed)
+        } else if seed.is_none() && switches.is_empty() {
+            Vec::new()
+        } else {
+            let variables = self.hook.variables(switches, seed, Path::new(ANSWERS));
+            variables.map_or(Vec::new(), |variables| hooked(&variables))
+        };
+        script(
+            &self.current,
+            &self.plan.launch,
+            &self.options.command,
+            hook,
+        )
     }
 
     /// Runs the command once.
@@ -110,33 +124,46 @@ impl<'a> Runner<'a> {
             Some(source) => (top, source.below()),
             None => (work.clone(), Path::new("")),
         };
+        let places = Places {
+            top: &top,
+            below,
+            out: &out,
+            base: self.base,
+            // In a copy they go with it.
+            aside: self.source.is_none().then(|| folder.join("aside")),
+        };
         let before = Snapshot::of(&top)?;
+        let watch = Watched::new(&places, &before);
         let mut argv = self.argv(&out);
         let own = self.ignored_program(&work);
         if let (Some(own), Some(program)) = (&own, argv.first_mut()) {
             *program = own.into();
         }
-        let reached = self.execute(run, argv, &work, &out, left, world)?;
+        let reached = self.execute(run, argv, &work, &out, left, world);
+        let persons = self.source.is_none().then_some(&before);
+        for (path, before) in [(&top, persons), (&out, None)] {
+            // Even where it failed: what it left is to be removed.
+            if still_there(path).is_ok() {
+                reopen(path, before);
+            }
+        }
+        let reached = reached?;
         // Before anything is moved or removed there.
         for path in [&top, &work, &out] {
             still_there(path)?;
         }
         let files = self.files(run);
         fs::create_dir_all(&files).map_err(|e| Error::io("create", &files, e))?;
-        let places = Places {
-            top: &top,
-            below,
-            out: &out,
-            // In a copy they go with it.
-            aside: self.source.is_none().then(|| folder.join("aside")),
-        };
+        let elsewhere = watch.and_then(|watch| watch.written(&places));
         let gathered = artifacts::gather(&places, &before, &self.options.artifacts, &files)?;
         let mut wrote = Wrote {
             compared: gathered.taken.len(),
             gathered,
-            notes: Vec::new(),
+            notes: elsewhere.iter().cloned().collect(),
+            elsewhere,
             reached,
         };
+        wrote.notes.append(&mut wrote.gathered.notes);
         if let (0, Some(own)) = (run, own) {
             wrote.notes.push(format!(
                 "the copies of the working folder do not hold {}, which git ignores: the one in the folder itself was run",
@@ -162,6 +189,11 @@ impl<'a> Runner<'a> {
             }
         }
         self.keep_script(&folder)?;
+        if run == 0 {
+            self.said.clone_from(&wrote.notes);
+        } else {
+            wrote.notes.retain(|note| !self.said.contains(note));
+        }
         Ok(wrote)
     }
 
@@ -216,46 +248,26 @@ impl<'a> Runner<'a> {
             (Some(one), Some(all)) => Some(one.min(all)),
             (one, all) => one.or(all),
         };
-        let outcome = supervise::run(run, &world.program, &order, limit, &world.signals)?;
+        let ended = supervise::run(run, &world.program, &order, limit, &world.signals);
+        let outcome = ended.map_err(|error| match (error, self.options.total_timeout) {
+            (Error::Timeout { run, .. }, Some(total)) if limit != self.options.timeout => {
+                Error::TotalTimeout {
+                    run,
+                    limit: humantime::format_duration(total).to_string(),
+                }
+            }
+            (error, _) => error,
+        })?;
         if outcome.code != Some(0) {
-            return Err(self.failed(run, &outcome, &folder));
+            let ignored = self
+                .source
+                .as_ref()
+                .map_or(&[][..], |source| &source.ignored);
+            return Err(failed(run, &outcome, &folder, ignored));
         }
         let mut reached = self.hook.reached(&self.plan.switches);
         reached.leaked = outcome.leaked;
         Ok(reached)
-    }
-
-    fn failed(&self, run: usize, outcome: &Outcome, folder: &Path) -> Error {
-        let how = match (outcome.code, outcome.signal) {
-            (Some(code), _) => format!("ended with exit code {code}"),
-            (None, signal) => format!("was ended by signal {}", signal.unwrap_or(0)),
-        };
-        let said = [folder.join("stderr"), folder.join("stdout")]
-            .iter()
-            .map(|path| last_words(path))
-            .find(|text| !text.is_empty());
-        if let Some(refusal) = said.as_deref().and_then(Error::refusal) {
-            return refusal;
-        }
-        let said = said.map_or(String::new(), |text| format!("; its last words: {text}"));
-        let hint = match &self.source {
-            Some(source) if !source.ignored.is_empty() => format!(
-                " (its copy of the working folder has no files that git ignores: {}; --link PATH leads to one that it reads, --workdir inplace \
-                 to all, and a folder that it writes to is its own to make)",
-                source
-                    .ignored
-                    .iter()
-                    .take(5)
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-            _ => String::new(),
-        };
-        Error::Child {
-            run,
-            ended: format!("{how}{said}{hint}"),
-        }
     }
 
     /// What a run printed, as files to compare, as far as that was asked for.
@@ -341,7 +353,7 @@ impl<'a> Runner<'a> {
         while self.folder(run).exists() {
             for part in ["aside", "files"] {
                 let from = self.folder(run).join(part);
-                artifacts::put_back(&from, &self.current, moved, PRINTED)?;
+                artifacts::put_back(&from, &self.current, moved)?;
             }
             run += 1;
         }
@@ -363,31 +375,4 @@ impl Drop for Runner<'_> {
         // Early ends come here too; there is nobody left to tell of another failure.
         let _ = self.put_back();
     }
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>> {
-    let length = fs::metadata(path)
-        .map_err(|e| Error::io("read", path, e))?
-        .len();
-    if length > LONGEST_OUTPUT {
-        return Err(Error::input(
-            path,
-            format!(
-                "the command printed {length} bytes, and at most {LONGEST_OUTPUT} are compared; let it write a file"
-            ),
-        ));
-    }
-    fs::read(path).map_err(|e| Error::io("read", path, e))
-}
-
-/// The last lines of a file, in one line.
-fn last_words(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let tail = &bytes[bytes.len().saturating_sub(LAST_WORDS)..];
-    let text = String::from_utf8_lossy(tail);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    lines[lines.len().saturating_sub(10)..].join(" | ")
 }

@@ -92,6 +92,16 @@ impl Hook {
             fs::remove_dir_all(&self.answers).map_err(|e| Error::io("clear", &self.answers, e))?;
         }
         fs::create_dir_all(&self.answers).map_err(|e| Error::io("create", &self.answers, e))?;
+        self.variables(switches, seed, &self.answers)
+    }
+
+    /// Those variables, with answers in another folder.
+    pub(super) fn variables(
+        &self,
+        switches: &[Request],
+        seed: Option<u64>,
+        answers: &Path,
+    ) -> Result<Vec<(String, Option<OsString>)>> {
         let order = Order {
             switches: switches
                 .iter()
@@ -103,7 +113,7 @@ impl Hook {
                 .map(|knob| knob.name)
                 .collect(),
             seed,
-            folder: &self.answers,
+            folder: answers,
         };
         let order = serde_json::to_string(&order)
             .map_err(|e| Error::Usage(format!("the folder's name is no UTF-8: {e}")))?;

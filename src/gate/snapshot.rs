@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -83,6 +83,31 @@ pub(super) fn still_there(folder: &Path) -> Result<()> {
     ))
 }
 
+/// Opens folders that a command closed to their owner, and so to us: what is in them is to be gathered and removed. Those that
+/// stood there `before` are a person's and stay as they are. What cannot be opened is said when it is read.
+pub(super) fn reopen(top: &Path, before: Option<&Snapshot>) {
+    let mut folders = vec![top.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let persons = before.is_some_and(|before| {
+            let name = folder.strip_prefix(top).unwrap_or(&folder);
+            folder == top || before.folders.contains(name)
+        });
+        if let (false, Ok(metadata)) = (persons, fs::symlink_metadata(&folder)) {
+            let mut permissions = metadata.permissions();
+            if permissions.mode() & 0o700 != 0o700 {
+                permissions.set_mode(permissions.mode() | 0o700);
+                let _ = fs::set_permissions(&folder, permissions);
+            }
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let repository = before.is_some() && entry.file_name() == ".git";
+            if !repository && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
+    }
+}
+
 /// What stands in a folder at one moment, but for repositories' own files.
 pub(super) struct Snapshot {
     files: BTreeMap<PathBuf, Stamp>,
@@ -142,6 +167,12 @@ impl Snapshot {
         let mut names: Vec<&PathBuf> = names.collect();
         names.sort_by_key(|name| !self.files.get(*name).is_some_and(|stamp| stamp.link));
         names
+    }
+
+    /// The links in it.
+    pub(super) fn links(&self) -> impl Iterator<Item = &PathBuf> {
+        let links = self.files.iter().filter(|(_, stamp)| stamp.link);
+        links.map(|(name, _)| name)
     }
 
     /// Everything in it.

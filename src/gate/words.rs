@@ -6,14 +6,23 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::artifacts::OUT;
-use crate::knob::Request;
+use crate::knob::{Mode, Request};
 
 /// The variable that names a run's output folder.
 pub(super) const OUT_VARIABLE: &str = "SAMEBITS_OUT";
 
-/// Lines for a shell that repeat one run by hand.
-pub(super) fn script(folder: &Path, variables: &[Request], command: &[OsString]) -> Vec<String> {
-    let mut lines = vec![format!("cd {}", quoted(folder.as_os_str()))];
+/// Stands for the folder of the hook's answers in what it is told.
+pub(super) const ANSWERS: &str = "{answers}";
+
+/// Lines for a shell that repeat one run by hand, after those for the hook.
+pub(super) fn script(
+    folder: &Path,
+    variables: &[Request],
+    command: &[OsString],
+    hook: Vec<String>,
+) -> Vec<String> {
+    let mut lines = hook;
+    lines.push(format!("cd {}", quoted(folder.as_os_str())));
     for request in variables {
         let value = quoted(OsStr::new(&request.value));
         lines.push(format!("export {}={value}", request.name));
@@ -25,6 +34,33 @@ pub(super) fn script(folder: &Path, variables: &[Request], command: &[OsString])
         .collect();
     lines.push(words.join(" "));
     lines
+}
+
+/// Lines that set a hook's variables, with a folder for its answers that each repetition makes for itself.
+pub(super) fn hooked(variables: &[(String, Option<OsString>)]) -> Vec<String> {
+    let set = |(name, value): &(String, Option<OsString>)| {
+        let value = quoted(value.as_deref().unwrap_or_default());
+        format!("export {name}={}", value.replace(ANSWERS, "'\"$answers\"'"))
+    };
+    std::iter::once("answers=$(mktemp -d)".into())
+        .chain(variables.iter().map(set))
+        .collect()
+}
+
+/// A comment that says what a repetition without the hook lacks.
+pub(super) fn unhooked(mode: Option<Mode>, seed: Option<u64>) -> Vec<String> {
+    let mode = mode.map(|mode| format!("--mode {}", mode.name()));
+    let seed = seed.map(|seed| format!("--seed {seed}"));
+    let asked: Vec<String> = mode.into_iter().chain(seed).collect();
+    let lacks = |asked: String| {
+        format!("# {asked} not repeated here: --keep DIR keeps the hook and a script that does it")
+    };
+    let asked = match asked.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is")),
+        _ => Some(format!("{} are", asked.join(" and "))),
+    };
+    asked.map(lacks).into_iter().collect()
 }
 
 /// A word of the command with the output folder's path in it.

@@ -28,6 +28,8 @@ pub(super) struct Source {
     empty: Vec<PathBuf>,
     /// What copies only link to.
     linked: Vec<PathBuf>,
+    /// Folders in it that are git's too but whose `.git` is a file, likewise: submodules, and other worktrees.
+    nested: Vec<PathBuf>,
     /// Whether the top folder is a repository's.
     git: bool,
     /// Files that git ignores and that copies therefore lack, for a hint.
@@ -59,6 +61,7 @@ impl Source {
         let led_to = |path: &Path| linked.iter().any(|link| path.starts_with(link));
         source.files.retain(|file, _| !led_to(file));
         source.empty.retain(|folder| !led_to(folder));
+        source.set_nested();
         Ok(source)
     }
 
@@ -74,6 +77,7 @@ impl Source {
                 .collect())
         };
         let mut files = BTreeMap::new();
+        let mut bare: Vec<PathBuf> = Vec::new();
         for name in list(&[
             "ls-files",
             "-z",
@@ -84,13 +88,17 @@ impl Source {
             // One that is tracked but deleted is not there to be copied; a submodule is a folder.
             let path = top.join(&name);
             if path.is_dir() && !path.is_symlink() {
+                let before = files.len();
                 gather(top, &path, &mut files)?;
+                if files.len() == before {
+                    bare.push(name.into());
+                }
             } else if let Some(stamp) = Stamp::of(&path) {
                 files.insert(name.into(), stamp);
             }
         }
         // A folder that holds nothing yet is nothing to git, but a program may want to write there.
-        let mut empty = Vec::new();
+        let mut empty = bare;
         for name in list(&[
             "ls-files",
             "-z",
@@ -120,6 +128,7 @@ impl Source {
             files,
             empty,
             linked: Vec::new(),
+            nested: Vec::new(),
             git: true,
             ignored,
         })
@@ -144,6 +153,7 @@ impl Source {
             files,
             empty,
             linked: Vec::new(),
+            nested: Vec::new(),
             git: false,
             ignored: Vec::new(),
         })
@@ -155,7 +165,10 @@ impl Source {
     /// When it cannot, or a file changed since the first copy.
     pub(super) fn copy(&self, to: &Path) -> Result<PathBuf> {
         if self.git {
-            self.clone_repository(to);
+            clone_repository(&self.root, to);
+        }
+        for nested in &self.nested {
+            clone_repository(&self.root.join(nested), &to.join(nested));
         }
         let made = to.join(&self.below);
         create_folders(&made)?;
@@ -178,6 +191,11 @@ impl Source {
             }
             copy_one(&from, &to, stamp.link)?;
         }
+        for nested in &self.nested {
+            if to.join(nested).join(".git").exists() {
+                git(&to.join(nested), &["reset", "-q"]);
+            }
+        }
         if self.git {
             git(to, &["reset", "-q"]);
         }
@@ -199,16 +217,35 @@ impl Source {
         &self.below
     }
 
-    /// A repository of the copy's own, so that git answers there too and nothing that a program does with it reaches the
-    /// original. Where that fails, the program will say what it misses.
-    fn clone_repository(&self, to: &Path) {
-        let (Some(root), Some(copy)) = (self.root.to_str(), to.to_str()) else {
-            return;
-        };
-        let clone = ["clone", "-q", "--shared", "--no-checkout", "--", root, copy];
-        if git(&self.root, &clone).is_some() {
-            git(to, &["remote", "remove", "origin"]);
+    /// A file `.git` says where the repository is: outside the copy, or where the copy has none. Copies get their own instead.
+    fn set_nested(&mut self) {
+        let file = |(name, stamp): &(&PathBuf, &Stamp)| name.ends_with(".git") && !stamp.link;
+        let above = |(name, _): (&PathBuf, &Stamp)| name.parent().map(Path::to_path_buf);
+        let found = self.files.iter().filter(file).filter_map(above);
+        self.nested = found.filter(|name| *name != Path::new("")).collect();
+        for nested in &self.nested {
+            self.files.remove(&nested.join(".git"));
         }
+    }
+}
+
+/// A repository of the copy's own, so that git answers there too and nothing that a program does with it reaches the original.
+/// Where that fails, the program will say what it misses.
+fn clone_repository(from: &Path, to: &Path) {
+    let (Some(original), Some(copy)) = (from.to_str(), to.to_str()) else {
+        return;
+    };
+    let clone = [
+        "clone",
+        "-q",
+        "--shared",
+        "--no-checkout",
+        "--",
+        original,
+        copy,
+    ];
+    if git(from, &clone).is_some() {
+        git(to, &["remote", "remove", "origin"]);
     }
 }
 
