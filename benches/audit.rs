@@ -18,6 +18,7 @@ const SUBJECTS: &[(&str, u64)] = &[("cnn", 3000), ("transformer", 250)];
 
 fn spec(name: &str, steps: u64) -> Spec {
     Spec {
+        recorder: None,
         workload: name.into(),
         seed: 0,
         steps,

@@ -2,6 +2,7 @@
 
 mod describe;
 mod divergence;
+mod ops;
 mod options;
 mod place;
 mod settle;
@@ -165,6 +166,9 @@ fn audit_one(workload: &Named, options: &Options, world: &mut World) -> Result<R
             look_closer(first, &mut report, &specs, &place, options, world);
         }
         report.first_divergence = first;
+        if let Some(asked) = &options.ops {
+            ops::name(&mut report, asked, &specs, at + 1, &place, options, world)?;
+        }
     }
     report.controls = vec![
         with_itself(reference, &Trace::open(&specs[0].out)?),
@@ -211,6 +215,7 @@ fn spec(
         inputs: options.inputs.clone(),
         capture,
         inject: options.inject.clone().filter(|_| candidate),
+        recorder: None,
         out,
     })
 }

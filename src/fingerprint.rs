@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::ffi::nvml;
+pub(crate) use libraries::build as build_of;
 use policy::Relevance;
 pub use render::{differences_text, text};
 

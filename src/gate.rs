@@ -18,6 +18,7 @@ mod content;
 mod execute;
 mod hook;
 mod masks;
+mod ops;
 mod options;
 mod outside;
 mod reference;
@@ -96,6 +97,10 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         let result = content::digests(&runner.files(0), &options.rules)?;
         settle::settle(&mut report, &series, options, &result);
         reference::apply(&mut report, earlier.as_ref(), options, result);
+        if let (Some(asked), Verdict::Diverged) = (&options.ops, report.verdict) {
+            let done = series.runs.len();
+            ops::name(&mut report, asked, &mut runner, &wrote, done, world)?;
+        }
     }
     settle::describe(&mut report, &series, options, &plan, &runner, &wrote);
     runner.put_back()?;

@@ -172,6 +172,28 @@ pub fn answer(argv: &[&str]) -> Option<String> {
     output.status.success().then_some(text)
 }
 
+/// Runs a helper command to its end, in this process's group so that Ctrl-C ends it too. What it said on standard error
+/// is the reason where it did not end well.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub fn helper(argv: &[OsString]) -> std::result::Result<(), String> {
+    let (program, arguments) = argv.split_first().ok_or("no command to run")?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("{} could not be started: {e}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        Ok(())
+    } else if said.trim().is_empty() {
+        Err(format!("{} failed: {}", program.display(), output.status))
+    } else {
+        Err(said.into_owned())
+    }
+}
+
 fn wait(
     run: usize,
     launch: &Launch,

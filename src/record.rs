@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use crate::device::Prepared;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ffi::torch::{self, Logical};
+use crate::ffi::torch::{self, Logical, begin_step};
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
@@ -140,6 +140,9 @@ impl<'a> Recorder<'a> {
                 "step {step} was begun after step {}: steps only go forward",
                 self.step
             )));
+        }
+        if step > self.step {
+            begin_step(step);
         }
         self.step = step;
         Ok(())

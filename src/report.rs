@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{Compared, Growth, Metric, Mismatch, Status};
 use crate::difference::Value;
-use crate::error::Failure;
+use crate::error::{Error, Failure, Result};
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
+use crate::recorder::Account;
 use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
 use crate::trace::{Key, Phase};
 use crate::verdict::Verdict;
@@ -22,6 +23,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod ops;
 pub mod table;
 pub mod tensors;
 pub mod text;
@@ -84,6 +86,8 @@ pub struct Report {
     /// What was found for each tensor of the two files or folders.
     #[serde(flatten)]
     pub contents: Option<Contents>,
+    /// Which op was at fault, where that was asked for.
+    pub ops: Option<Account>,
     /// The exceptions to the rules, and whether they were needed.
     pub exceptions: Vec<Excepted>,
     /// What a person should know that decides nothing.
@@ -252,6 +256,7 @@ impl Report {
             metrics: Vec::new(),
             warnings: Vec::new(),
             contents: None,
+            ops: None,
             exceptions: Vec::new(),
             notes: Vec::new(),
             workloads: Vec::new(),
@@ -279,6 +284,29 @@ impl Report {
         self.exit_code = verdict.exit_code();
         reason_code.clone_into(&mut self.reason_code);
         self.reason = reason.into();
+    }
+
+    /// Takes in what the op recorder found; a failure to find it decides nothing and becomes a note.
+    ///
+    /// # Errors
+    /// When a signal ended the search.
+    pub fn tell_ops(&mut self, found: Result<Account>) -> Result<()> {
+        match found {
+            // Somebody wants it to end.
+            Err(error @ Error::Interrupted(_)) => return Err(error),
+            Err(error) => self.notes.push(format!("the op was not found: {error}")),
+            Ok(account) => {
+                if let Some(finding) = &account.finding {
+                    if let Some(first) = &mut self.first_divergence {
+                        first.op = Some(finding.place.op.clone());
+                    }
+                    // What is known of the op comes before what is always said.
+                    self.next.splice(..0, finding.advice.iter().cloned());
+                }
+                self.ops = Some(account);
+            }
+        }
+        Ok(())
     }
 
     /// One report for several, with the worst verdict and the sum of what was compared.

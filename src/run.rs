@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::device::{Prepared, prepare};
 use crate::error::{Error, Result};
-use crate::ffi::torch::failure;
+use crate::ffi::torch::{Ops, failure};
 use crate::record::Recorder;
 use crate::spec::Spec;
 use crate::workload::Workload;
@@ -17,6 +17,7 @@ use crate::workload::Workload;
 pub fn run(workload: &dyn Workload, spec: &Spec) -> Result<()> {
     let prepared = prepare(spec)?;
     let recorder = Recorder::new(spec, &prepared)?;
+    let _ops = spec.recorder.as_deref().map(Ops::record).transpose()?;
     train(workload, recorder)
 }
 

@@ -35,6 +35,9 @@ pub struct Spec {
     pub capture: Capture,
     /// A bit to flip, if a person wants to see the alarm.
     pub inject: Option<Inject>,
+    /// What the op recorder is told, if it is to record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorder: Option<String>,
     /// The trace's folder. It must not exist yet.
     pub out: PathBuf,
 }

@@ -161,6 +161,7 @@ fn nothing_compared_or_rendered_knows_a_hash_order_or_a_clock() {
         "compare",
         "substance",
         "verdict",
+        "recorder",
         "report",
         "control",
     ];

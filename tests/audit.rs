@@ -687,3 +687,49 @@ fn reports_go_to_several_places_at_once_and_say_the_same() {
     assert_eq!(report["verdict"], "identical");
     assert!(fs::read_to_string(text).unwrap().starts_with("IDENTICAL"));
 }
+
+#[test]
+fn the_op_that_adds_in_any_order_is_named_with_the_op_of_the_forward_pass_that_it_belongs_to() {
+    let (report, code) = audit("gather --mode off --runs 4 --ops");
+    assert_eq!(code, 1, "{report}");
+    let finding = &report["ops"]["finding"];
+    assert_eq!(finding["kind"], "op", "{finding}");
+    assert_eq!(
+        finding["place"]["op"], "aten::_index_put_impl_",
+        "{finding}"
+    );
+    assert_eq!(finding["place"]["phase"], "backward", "{finding}");
+    assert_eq!(
+        finding["backward"]["forward"]["op"], "aten::index",
+        "{finding}"
+    );
+    assert_eq!(report["first_divergence"]["op"], "aten::_index_put_impl_");
+    // Nothing is looked for where nothing parts.
+    let (report, code) = audit("mlp --steps 2 --ops");
+    assert_eq!((code, &report["ops"]), (0, &Value::Null), "{report}");
+}
+
+/// `samebits` itself is a program that uses libtorch and is no Python.
+#[test]
+fn a_gate_names_the_op_in_any_program_that_uses_libtorch() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = format!(
+        "{} audit gather --mode off --threads 2 --steps 2 --keep $SAMEBITS_OUT/traces --quiet || true",
+        env!("CARGO_BIN_EXE_samebits")
+    );
+    let flags = "gate --ops --format json --quiet --artifact values.safetensors -- sh -c";
+    let output = samebits()
+        .current_dir(folder.path())
+        .args(flags.split_whitespace())
+        .arg(&train)
+        .output()
+        .unwrap();
+    let (report, code) = report(&output);
+    assert_eq!(code, 1, "{report}");
+    let finding = &report["ops"]["finding"];
+    assert_eq!(
+        finding["place"]["op"], "aten::_index_put_impl_",
+        "{}",
+        report["notes"]
+    );
+}

@@ -6,6 +6,8 @@
 
 mod common;
 mod fuzz;
+#[path = "common/streams.rs"]
+mod streams;
 
 use std::path::Path;
 
@@ -402,6 +404,30 @@ fn no_trace_is_misread() {
         vec![trace::seed()],
         words,
         formats::trace,
+    ));
+}
+
+#[test]
+fn no_recorder_stream_is_misread() {
+    let words: &[&[u8]] = &[
+        b"SBOPS\0\0\x01",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x80\x80\x80\x80\x10",
+        b"\x00\x01\x02",
+        b"\x1b[2J",
+        b"\xff",
+        b"\"role\":\"0/f1\"",
+        b"\"thread\":1",
+        b"\"rank\":{\"RANK\":\"1\"}",
+        b"\"argv\":[\"\\u001b\"]",
+        b"18446744073709551615",
+    ];
+    fuzz(&reader(
+        "recorder",
+        "p1-t0.ops",
+        fuzz::streams::seeds(),
+        words,
+        fuzz::streams::changed,
     ));
 }
 

@@ -39,6 +39,7 @@ fn spec(name: &str, steps: u64, batch: u64) -> Spec {
     let mut plan = knob::plan(Mode::Strict, 2, &BTreeMap::new(), |_| None).unwrap();
     plan.launch.clear();
     Spec {
+        recorder: None,
         workload: name.into(),
         seed: 1,
         steps,

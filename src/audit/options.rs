@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::dtype::Dtype;
 use crate::knob::Mode;
 use crate::process::Signals;
+use crate::recorder::Ops;
 use crate::spec::{Inject, Inputs, Isolation};
 use crate::tolerance::Tolerance;
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// Files of the user's own.
     pub inputs: Inputs,
+    /// Whether the op is to be named where runs part.
+    pub ops: Option<Ops>,
 }
 
 impl Default for Options {
@@ -68,6 +71,7 @@ impl Default for Options {
             prove_observer: false,
             keep: None,
             inputs: Inputs::default(),
+            ops: None,
         }
     }
 }

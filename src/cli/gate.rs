@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use samebits::error::Error;
 use samebits::gate::{Options, Runs, Workdir, World, gate};
 use samebits::knob;
+use samebits::recorder::{Ops, Window};
 use samebits::report::Report;
 
 use crate::cli::config::{Choice, Config};
@@ -95,6 +96,12 @@ pub struct Args {
     /// Compare the result with one that --record wrote; on another stack that is not comparable
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
+    /// Where runs part, run again with the op recorder and name the op; of all steps, or of some: --ops=3..5
+    #[arg(long, value_name = "FIRST..LAST", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    ops: Option<Window>,
+    /// A named range (`torch.profiler.record_function`) whose end is the end of a step, where no optimiser of torch's announces it
+    #[arg(long, value_name = "NAME", requires = "ops")]
+    step_marker: Option<String>,
     #[command(flatten)]
     rules: RulesArgs,
     #[command(flatten)]
@@ -178,5 +185,9 @@ fn options(args: &Args, config: &Config) -> samebits::error::Result<Options> {
         keep: args.keep.clone(),
         record: args.record.clone(),
         reference: args.reference.clone(),
+        ops: args.ops.map(|window| Ops {
+            window: window.0,
+            marker: args.step_marker.clone(),
+        }),
     })
 }

@@ -12,10 +12,13 @@ mod torch {
     use std::path::{Path, PathBuf};
 
     const SHIM: &str = "src/ffi/torch_shim.cpp";
+    const RECORDER: &str = "src/recorder/recorder.cpp";
     const WANTED: &str = "2.11";
 
     pub fn build() {
-        println!("cargo:rerun-if-changed={SHIM}");
+        for file in [SHIM, RECORDER] {
+            println!("cargo:rerun-if-changed={file}");
+        }
         println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
         println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
         // Published by torch-sys, which is why it is a direct dependency.
@@ -27,23 +30,25 @@ mod torch {
             |root| Path::new(&root).join("include"),
         );
         check_version(&include);
-        cc::Build::new()
+        let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or("1".into());
+        let mut build = cc::Build::new();
+        build
             .cpp(true)
             .std("c++17")
-            .define(
-                "_GLIBCXX_USE_CXX11_ABI",
-                std::env::var("LIBTORCH_CXX11_ABI")
-                    .as_deref()
-                    .unwrap_or("1"),
-            )
+            .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
             .include(&include)
             .include(include.join("torch/csrc/api/include"))
-            .opt_level(1)
             .debug(false)
             // libtorch's own headers do not pass -Wall.
-            .warnings(false)
-            .file(SHIM)
-            .compile("samebits_shim");
+            .warnings(false);
+        let mut shim = build.clone();
+        shim.opt_level(1).file(SHIM).compile("samebits_shim");
+        // Its digests are worth the time.
+        build
+            .define("SAMEBITS_RECORD_STATIC", None)
+            .opt_level(3)
+            .file(RECORDER)
+            .compile("samebits_recorder");
         println!("cargo:rustc-link-search=native={}", library.display());
         println!("cargo:rustc-link-lib=torch_cpu");
         println!("cargo:rustc-link-lib=c10");

@@ -1,6 +1,7 @@
 //! Safe functions over the shim (`torch_shim.cpp`): libtorch's switches, generators, optimisers and `TorchScript` modules,
 //! and the logical bytes of tensors. Not: which value of a switch is right.
 
+mod ops;
 mod optimizer;
 mod script;
 
@@ -17,6 +18,7 @@ use crate::digest::Lanes;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
+pub use ops::{Ops, begin_step};
 pub use optimizer::{RawOptimizer, Rule};
 pub use script::Script;
 

@@ -11,6 +11,7 @@ use object::read::Object;
 use object::read::elf::ElfFile64;
 
 use super::{Fact, Facts, fact};
+use crate::error::Result;
 use crate::ffi::map::Map;
 
 /// How the file names of libraries begin that compute, or that decide what computes.
@@ -116,14 +117,19 @@ fn numeric_name(path: &str) -> Option<&str> {
         .then_some(name)
 }
 
-/// The build id, or size and a sample of the content where the builder left none.
+/// [`build`] of a mapped file.
 fn identity(path: &str, inode: u64) -> Identity {
     let on_disk =
         std::fs::metadata(path).map_err(|_| "its file was removed after it was loaded")?;
     if on_disk.ino() != inode {
         return Err("its file was replaced after it was loaded".into());
     }
-    let bytes = Map::open(Path::new(path)).map_err(|error| error.to_string())?;
+    build(Path::new(path)).map_err(|error| error.to_string())
+}
+
+/// The build id of a library's file, or size and a sample of the content where the builder left none.
+pub(crate) fn build(path: &Path) -> Result<String> {
+    let bytes = Map::open(path)?;
     Ok(build_id(&bytes).unwrap_or_else(|| sample(&bytes)))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::artifacts::{self, Gathered, PRINTED, Places};
 use super::hook::{Hook, Reached};
 use super::masks::{self, Metric, mask};
+use super::ops::Recording;
 use super::options::{Options, Workdir, World};
 use super::outside::Watched;
 use super::said::{bytes, failed};
@@ -41,6 +42,8 @@ pub(super) struct Runner<'a> {
     hook: Hook,
     /// Whether the standard output is compared because the first run wrote nothing else.
     pub(super) printed_only: bool,
+    /// Set while runs are recorded.
+    pub(super) recording: Option<Recording>,
     /// Notes on the first run, which are not said again.
     said: Vec<String>,
 }
@@ -71,6 +74,7 @@ impl<'a> Runner<'a> {
             current,
             hook: Hook::new(base)?,
             printed_only: false,
+            recording: None,
             said: Vec::new(),
         })
     }
@@ -78,6 +82,11 @@ impl<'a> Runner<'a> {
     /// The files that are compared of one run.
     pub(super) fn files(&self, run: usize) -> PathBuf {
         self.folder(run).join("files")
+    }
+
+    /// Where the recorder writes in one run.
+    pub(super) fn streams(&self, run: usize) -> PathBuf {
+        self.folder(run).join("ops")
     }
 
     fn folder(&self, run: usize) -> PathBuf {
@@ -92,7 +101,9 @@ impl<'a> Runner<'a> {
         } else if seed.is_none() && switches.is_empty() {
             Vec::new()
         } else {
-            let variables = self.hook.variables(switches, seed, Path::new(ANSWERS));
+            let variables = self
+                .hook
+                .variables(switches, seed, Path::new(ANSWERS), None);
             variables.map_or(Vec::new(), |variables| hooked(&variables))
         };
         script(
@@ -231,10 +242,13 @@ impl<'a> Runner<'a> {
             .iter()
             .map(|request| (request.name.clone(), Some(OsString::from(&request.value))))
             .collect();
-        environment.extend(
-            self.hook
-                .environment(&self.plan.switches, self.options.seed)?,
-        );
+        let recorder = self.recording.as_ref();
+        environment.extend(self.hook.environment(
+            &self.plan.switches,
+            self.options.seed,
+            recorder.map(|one| one.library.as_path()),
+        )?);
+        environment.extend(recorder.map(Recording::variables).unwrap_or_default());
         environment.push((OUT_VARIABLE.into(), Some(out.into())));
         let order = Order {
             parent: std::process::id(),

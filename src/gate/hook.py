@@ -9,6 +9,8 @@ import json
 import os
 import random
 import sys
+import threading
+import weakref
 
 
 def _functions(torch, name):
@@ -106,6 +108,55 @@ def _seed(torch, seed):
         numpy.random.seed(seed % 2**32)
 
 
+def _record(torch, path):
+    """Loads the op recorder, and tells it which module runs."""
+    import ctypes
+
+    ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL).samebits_record_start()
+    # These two take less time than letting go of the interpreter's lock.
+    library = ctypes.PyDLL(path)
+    push, pop = library.samebits_range_push, library.samebits_range_pop
+    push.argtypes, push.restype, pop.argtypes, pop.restype = [ctypes.c_char_p], None, [], None
+    compiling = torch.compiler.is_compiling
+    names = weakref.WeakKeyDictionary()
+    local = threading.local()
+
+    def name(root, module):
+        """The module's path below the outermost module that was called."""
+        known = names.get(root)
+        if known is None or id(module) not in known:
+            known = {id(one): path.encode() for path, one in root.named_modules()}
+            known[id(root)] = type(root).__name__.encode()
+            names[root] = known
+        return known.get(id(module)) or type(module).__name__.encode()
+
+    def enter(module, args):
+        if compiling():
+            return
+        try:
+            running = local.__dict__.setdefault("running", [])
+            push(name(running[0] if running else module, module))
+            running.append(module)
+        except Exception:  # The program must run as it would without us.
+            pass
+
+    def leave(module, args, output):
+        if compiling():
+            return
+        try:
+            running = local.__dict__.get("running", [])
+            # More than one if a module inside it never came to its end.
+            while any(one is module for one in running):
+                pop()
+                if running.pop() is module:
+                    break
+        except Exception:
+            pass
+
+    torch.nn.modules.module.register_module_forward_pre_hook(enter)
+    torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
+
+
 def load():
     """What torch calls."""
     order = os.environ.get("SAMEBITS_HOOK")
@@ -127,6 +178,12 @@ def _obey(torch, order):
             failed[name] = str(error)
     if order["seed"] is not None:
         _seed(torch, order["seed"])
+    if order.get("recorder"):
+        try:
+            _record(torch, order["recorder"])
+        except Exception as error:
+            failed["recorder"] = str(error)
+            print(f"samebits: no ops are recorded: {error!r}", file=sys.stderr)
     owner = os.getpid()
 
     def report():
@@ -141,7 +198,7 @@ def _obey(torch, order):
                 value = None
             if value is not None:
                 found[name] = value
-        document = {"torch": str(torch.__version__), "program": sys.argv[0], "found": found, "failed": failed}
+        document = {"torch": str(torch.__version__), "root": os.path.dirname(torch.__file__), "program": sys.argv[0], "found": found, "failed": failed}
         path = os.path.join(order["folder"], f"{owner}.json")
         with open(path + ".part", "w", encoding="utf-8") as file:
             json.dump(document, file)

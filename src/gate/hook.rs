@@ -34,12 +34,17 @@ struct Order<'a> {
     seed: Option<u64>,
     /// Where each process writes what it read.
     folder: &'a Path,
+    /// The op recorder's library, to be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorder: Option<&'a Path>,
 }
 
 /// What one Python process wrote.
 #[derive(Deserialize)]
 struct Answer {
     torch: String,
+    /// The folder of its torch.
+    root: PathBuf,
     found: BTreeMap<String, String>,
     failed: BTreeMap<String, String>,
 }
@@ -57,6 +62,8 @@ pub(super) struct Reached {
     pub(super) processes: usize,
     /// Their versions of torch.
     pub(super) versions: Vec<String>,
+    /// Where those are.
+    pub(super) roots: Vec<PathBuf>,
     /// Knobs as they stood at the end: those of all processes, where they agree.
     pub(super) settings: Vec<Setting>,
     /// Processes that outlived the command.
@@ -87,12 +94,13 @@ impl Hook {
         &self,
         switches: &[Request],
         seed: Option<u64>,
+        recorder: Option<&Path>,
     ) -> Result<Vec<(String, Option<OsString>)>> {
         if self.answers.exists() {
             fs::remove_dir_all(&self.answers).map_err(|e| Error::io("clear", &self.answers, e))?;
         }
         fs::create_dir_all(&self.answers).map_err(|e| Error::io("create", &self.answers, e))?;
-        self.variables(switches, seed, &self.answers)
+        self.variables(switches, seed, &self.answers, recorder)
     }
 
     /// Those variables, with answers in another folder.
@@ -101,6 +109,7 @@ impl Hook {
         switches: &[Request],
         seed: Option<u64>,
         answers: &Path,
+        recorder: Option<&Path>,
     ) -> Result<Vec<(String, Option<OsString>)>> {
         let order = Order {
             switches: switches
@@ -114,6 +123,7 @@ impl Hook {
                 .collect(),
             seed,
             folder: answers,
+            recorder,
         };
         let order = serde_json::to_string(&order)
             .map_err(|e| Error::Usage(format!("the folder's name is no UTF-8: {e}")))?;
@@ -144,6 +154,9 @@ impl Hook {
         versions.sort_unstable();
         versions.dedup();
         reached.versions = versions;
+        reached.roots = answers.iter().map(|one| one.root.clone()).collect();
+        reached.roots.sort_unstable();
+        reached.roots.dedup();
         for knob in KNOBS.iter().filter(|knob| knob.moment == Moment::AnyTime) {
             let mut found: Vec<&String> = answers
                 .iter()

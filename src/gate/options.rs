@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::knob::Mode;
 use crate::process::Signals;
+use crate::recorder::Ops;
 use crate::rules::Rules;
 
 /// More runs than anybody waits for.
@@ -122,6 +123,8 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// Such a file, to compare the result with.
     pub reference: Option<PathBuf>,
+    /// Whether the op is to be named where runs part.
+    pub ops: Option<Ops>,
 }
 
 /// What a gate needs from its surroundings.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::report::escape::{clean, one_line, shortened, xml};
 use crate::report::table::{self, Table};
 use crate::report::text::thousands;
-use crate::report::{Report, words};
+use crate::report::{Report, ops, words};
 
 mod chart;
 
@@ -132,6 +132,7 @@ fn sections(out: &mut String, report: &Report, heading: &str) {
         chart::histogram(out, report);
     });
     let open = [
+        report.ops.as_ref().map(ops::table),
         table::tensors(report, MOST_ROWS),
         table::layers(report, MOST_ROWS),
         Some(table::mismatches(report, MOST_ROWS)),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::report::escape::{clean, one_line, shortened};
 use crate::report::table::{self, Table};
-use crate::report::{Report, words};
+use crate::report::{Report, ops, words};
 use crate::verdict::Verdict;
 
 /// A comment on GitHub may have 65,536 characters.
@@ -77,6 +77,7 @@ fn sections(report: &Report) -> Vec<Section> {
     }
     if report.workloads.is_empty() {
         let open = [
+            report.ops.as_ref().map(ops::table),
             table::tensors(report, MOST_ROWS),
             table::layers(report, MOST_ROWS),
             Some(table::mismatches(report, MOST_ROWS)),

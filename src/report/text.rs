@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::error::plain;
 use crate::number::Number;
 use crate::report::escape::shortened;
-use crate::report::{Report, words};
+use crate::report::{Report, ops, words};
 use crate::verdict::Verdict;
 
 mod runs;
@@ -122,6 +122,9 @@ fn one(out: &mut String, report: &Report, color: Color) {
         for (label, text) in words::divergence(divergence) {
             line(out, label, &text);
         }
+    }
+    for (label, text) in report.ops.iter().flat_map(ops::lines) {
+        line(out, label, &text);
     }
     if let Some(contents) = &report.contents {
         tensors::contents(out, contents);

@@ -12,6 +12,7 @@ use samebits::trace::Ending;
 /// The ending of a trace made by hand.
 pub fn ending(out: &Path, loss: f64) -> Ending {
     let spec = Spec {
+        recorder: None,
         workload: "test".into(),
         seed: 0,
         steps: 2,

@@ -9,8 +9,9 @@ use samebits::error::Error;
 use samebits::evidence::Evidence;
 use samebits::evidence::open::open;
 use samebits::evidence::table::TableOptions;
+use samebits::recorder::{self, Account};
 use samebits::report::format::FORMATS;
-use samebits::report::{Report, json, text};
+use samebits::report::{Report, json, ops, text};
 use samebits::rules::{self, Rules};
 use samebits::verdict::Verdict;
 
@@ -150,6 +151,43 @@ fn report(report: &Report) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Compares a recording with itself and with the one that it was made of.
+pub fn recording(original: &Path, input: &Path) -> Outcome {
+    let told = |account: &Account| {
+        for (_, line) in ops::lines(account) {
+            plain("a line on ops", &line)?;
+        }
+        ensure(account.notes.len() <= MOST_NOTES, || {
+            "too many notes".into()
+        })?;
+        let text = serde_json::to_string(account).map_err(|e| e.to_string())?;
+        let back: Result<Account, _> = serde_json::from_str(&text);
+        ensure(back.is_ok_and(|back| back == *account), || {
+            "an account that is another one when read again".into()
+        })
+    };
+    let other = recorder::compare(original, input);
+    if let Ok(account) = &other {
+        told(account)?;
+    }
+    match recorder::compare(input, input) {
+        Err(found) => error(input, &found),
+        Ok(account) => {
+            told(&account)?;
+            ensure(account.finding.is_none(), || {
+                format!("it differs from itself: {:?}", account.finding)
+            })?;
+            let kind = other.map_or("refused".into(), |account| {
+                account
+                    .finding
+                    .map_or("same".into(), |finding| format!("{:?}", finding.kind))
+            });
+            let many = account.compared.ops.checked_ilog2();
+            Ok(format!("recording {kind} {many:?} {}", account.notes.len()))
+        }
+    }
 }
 
 /// Reads a saved report, and writes it down again in every format.

@@ -19,6 +19,7 @@ pub mod check;
 pub mod formats;
 mod hostile;
 pub mod pickle;
+pub mod streams;
 pub mod texts;
 pub mod trace;
 pub mod zip;
@@ -195,6 +196,7 @@ impl<'a> Run<'a> {
         let outcome = catch_unwind(AssertUnwindSafe(|| match reader.name {
             "rules" => check::rules(&self.folder, &path),
             "report" => check::saved(&path),
+            "recorder" => check::recording(parent(&original), parent(&path)),
             _ => check::evidence(&original, &path, keys),
         }));
         self.watch.store(0, Ordering::Release);
@@ -294,6 +296,10 @@ impl<'a> Run<'a> {
             "{grew} bytes were not given back"
         );
     }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap()
 }
 
 fn in_campaign() -> bool {

@@ -1,0 +1,54 @@
+//! [`compare`]: what two runs did, op by op, and the first place where they part. Reads the streams that the recorder
+//! (`recorder/recorder.cpp`) wrote inside each process; knows nothing of how they came about.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+pub mod advice;
+pub mod align;
+mod cause;
+mod context;
+mod cursor;
+mod detail;
+pub mod finding;
+mod folder;
+mod header;
+mod index;
+mod judge;
+pub mod known;
+pub mod library;
+mod op;
+mod order;
+mod places;
+mod search;
+mod sides;
+mod stream;
+mod texts;
+mod walk;
+
+pub use finding::{Account, Finding, Kind, Place};
+pub use order::{Ops, Order, VARIABLE, Window};
+pub use search::{Wanted, search};
+
+/// Compares what two runs did, from the folders that hold their streams.
+///
+/// # Errors
+/// When a folder cannot be read, a stream is damaged, or nothing was recorded that could be compared. A stream that was
+/// cut off is read as far as it goes, and the account says so.
+pub fn compare(reference: &Path, candidate: &Path) -> Result<Account> {
+    let ours = folder::Run::open(reference)?;
+    let theirs = folder::Run::open(candidate)?;
+    let account = cause::account(&ours, &theirs);
+    for run in [&ours, &theirs] {
+        run.check()?;
+    }
+    if account.finding.is_none() && account.compared.hashed == 0 {
+        let what = format!(
+            "nothing was compared: {} ops ran in both runs, and no result of theirs was hashed",
+            account.compared.ops
+        );
+        return Err(Error::input(reference, what));
+    }
+    Ok(account)
+}
