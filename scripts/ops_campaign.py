@@ -38,9 +38,12 @@ def finding(report):
 
 def fits(row, found):
     """Whether a finding names the cause and the op that the table knows."""
-    if found is None or found["kind"] != row["cause"].replace(" ", "-"):
+    kinds = row["cause"].replace(" ", "-").split("|")
+    if found is None or found["kind"] not in kinds:
         return False
-    return any(found["place"]["op"].startswith(op) for op in row["op"].split("|"))
+    # The op itself, or the one that called it.
+    ops = [found["place"]["op"], *found["place"]["parents"]]
+    return any(op.startswith(wanted) for op in ops for wanted in row["op"].split("|"))
 
 
 def ops(score, repeats, only=None):

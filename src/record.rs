@@ -5,7 +5,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, nn};
 
 use crate::device::Prepared;
 use crate::digest::Digest;
@@ -97,6 +97,24 @@ impl<'a> Recorder<'a> {
                 "--dtype {other}: models train in float32, float64, bfloat16 or float16"
             ))),
         }
+    }
+
+    /// Gives a model its floating-point type, variable by variable in the order of names: `VarStore::set_kind` takes another
+    /// order in every process.
+    ///
+    /// # Errors
+    /// When tch has no such type.
+    pub fn convert(&self, vs: &nn::VarStore) -> Result<()> {
+        let kind = self.kind()?;
+        let mut variables: Vec<_> = vs.variables().into_iter().collect();
+        variables.sort_by(|a, b| a.0.cmp(&b.0));
+        for (_, mut variable) in variables {
+            if variable.kind() != kind {
+                let converted = variable.to_kind(kind);
+                variable.set_data(&converted);
+            }
+        }
+        Ok(())
     }
 
     /// The same type under the name it has in a trace.

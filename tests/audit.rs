@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use samebits::recorder::{self, Kind, library};
 use serde_json::Value;
 
 fn samebits() -> Command {
@@ -732,4 +733,65 @@ fn a_gate_names_the_op_in_any_program_that_uses_libtorch() {
         "{}",
         report["notes"]
     );
+}
+
+/// Trains a transformer under the recorder; the last unit of one op's result is changed if an index is given.
+fn recorded(library: &Path, folder: &Path, inject: Option<u64>) {
+    fs::create_dir_all(folder).unwrap();
+    let inject = inject.map_or(String::new(), |index| format!("\ninject={index}"));
+    let output = samebits()
+        .args("audit transformer --steps 2 --batch 2 --threads 2 --quiet".split_whitespace())
+        .env("LD_PRELOAD", library)
+        .env(
+            "SAMEBITS_RECORD",
+            format!("folder={}{inject}", folder.display()),
+        )
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn one_ulp_in_what_any_op_gives_is_named_exactly() {
+    let places = std::env::var("SAMEBITS_INJECT_OPS").ok();
+    let places: u64 = places.map_or(3, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let library = library::build(Path::new(&std::env::var("LIBTORCH").unwrap())).unwrap();
+    let base = folder.path().join("base");
+    recorded(&library, &base, None);
+    let same = folder.path().join("same");
+    recorded(&library, &same, None);
+    let account = recorder::compare(&base, &same).unwrap();
+    assert_eq!(account.finding, None);
+    let ops = account.compared.ops / account.compared.processes;
+    let mut stream = samebits::seed::Seed(places).stream("inject/ops");
+    let (mut named, mut tried) = (0, 0);
+    while named < places {
+        tried += 1;
+        assert!(
+            tried < 20 * places,
+            "only {named} of {tried} ops give something of their own"
+        );
+        let index = stream.below(ops);
+        let altered = folder.path().join(format!("{index}"));
+        recorded(&library, &altered, Some(index));
+        let account = recorder::compare(&base, &altered).unwrap();
+        fs::remove_dir_all(&altered).unwrap();
+        // Views, and ops that only call others, have nothing of their own that could be changed.
+        if !account
+            .notes
+            .iter()
+            .any(|note| note.contains("one ULP was added"))
+        {
+            assert_eq!(account.finding, None, "op {index}");
+            continue;
+        }
+        let finding = account.finding.expect("a changed result is found");
+        assert_eq!(
+            (finding.kind, finding.place.index),
+            (Kind::Op, index),
+            "{finding:?}"
+        );
+        named += 1;
+    }
 }

@@ -1640,10 +1640,15 @@ void start(Stream& s, const RecordFunction& fn) {
 }
 
 // The first floating-point number of an op's output becomes the next one that can be represented.
-void add_one_ulp(Frame& f) {
+void add_one_ulp(Stream& s, Frame& f) {
+  // Of an op that calls others, or gives a view or fresh memory, the output is not its own.
+  const Op* op = f.op;
+  if (f.child || op == nullptr || op->metadata || op->allocates) return;
   bool done = false;
-  auto visit = [&](const at::Tensor& t, int64_t) {
+  auto visit = [&](const at::Tensor& t, bool written) {
     if (done || !t.defined() || out_of_reach(t.unsafeGetTensorImpl()) != nullptr || !t.is_floating_point() || t.numel() == 0) return;
+    const void* id = t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
+    if (!written && std::find(f.storages.begin(), f.storages.end(), id) != f.storages.end()) return;
     done = true;
     at::NoGradGuard no_grad;
     at::Tensor place = t.variable_data().as_strided({1}, {1}, t.storage_offset());
@@ -1654,14 +1659,22 @@ void add_one_ulp(Frame& f) {
     }
     place.copy_(copy);
   };
-  for (const IValue& v : f.fn->outputs()) each_tensor(v, -1, visit);
-  for (const auto& kept : f.kept) each_tensor(kept.second, -1, visit);
+  const auto& results = f.fn->outputs();
+  for (size_t i = 0; i < results.size(); ++i) {
+    const int is = i < op->returns.size() ? op->returns[i] : -1;
+    each_tensor(results[i], -1, [&](const at::Tensor& t, int64_t) { visit(t, is >= 0 && op->writes[is]); });
+  }
+  for (const auto& kept : f.kept) each_tensor(kept.second, -1, [&](const at::Tensor& t, int64_t) { visit(t, true); });
+  if (!done) return;
+  Bytes note;
+  note.varint(s.intern(std::string("one ULP was added to what ") + f.fn->name() + " gave"));
+  s.add(NOTE, note);
 }
 
 void put_op(Stream& s, Frame& f) {
   Process& p = process();
   const Op* op = f.op;
-  if (static_cast<int64_t>(f.index) == p.config.inject && s.number == 0 && p.role == "0") add_one_ulp(f);
+  if (static_cast<int64_t>(f.index) == p.config.inject && s.number == 0 && p.role == "0") add_one_ulp(s, f);
   // The outputs come last in the record, and first here: what they are decides the flags.
   s.outputs.clear();
   size_t outputs = 0, views = 0;

@@ -20,9 +20,9 @@ impl Workload for Cnn {
 
     fn train(&self, recorder: &mut Recorder) -> Result<()> {
         let digits = Digits::load(recorder)?;
-        let mut vs = nn::VarStore::new(recorder.device());
+        let vs = nn::VarStore::new(recorder.device());
         let net = Net::new(&vs.root(), &digits);
-        vs.set_kind(recorder.kind()?);
+        recorder.convert(&vs)?;
         let mut trainer = Trainer::new(&vs, Rule::Adam, 2e-3)?;
         trainer.start(recorder)?;
         let mut batches = digits.batches(recorder);

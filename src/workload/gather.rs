@@ -25,7 +25,7 @@ impl Workload for Gather {
 
     fn train(&self, recorder: &mut Recorder) -> Result<()> {
         let data = Measurements::draw(recorder)?;
-        let mut vs = nn::VarStore::new(recorder.device());
+        let vs = nn::VarStore::new(recorder.device());
         let rows = i64::try_from(ROWS).unwrap_or(i64::MAX);
         let table = vs.root().var(
             "table",
@@ -35,7 +35,7 @@ impl Workload for Gather {
                 stdev: 1.0,
             },
         );
-        vs.set_kind(recorder.kind()?);
+        recorder.convert(&vs)?;
         let mut trainer = Trainer::new(&vs, Rule::Adam, 0.2)?;
         trainer.start(recorder)?;
         for step in recorder.steps() {

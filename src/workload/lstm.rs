@@ -25,7 +25,7 @@ impl Workload for Lstm {
 
     fn train(&self, recorder: &mut Recorder) -> Result<()> {
         let text = Text::load(recorder);
-        let mut vs = nn::VarStore::new(recorder.device());
+        let vs = nn::VarStore::new(recorder.device());
         let root = vs.root();
         let characters = text.vocabulary();
         let embedding = nn::embedding(
@@ -45,7 +45,7 @@ impl Workload for Lstm {
             characters,
             nn::LinearConfig::default(),
         );
-        vs.set_kind(recorder.kind()?);
+        recorder.convert(&vs)?;
         let mut trainer = Trainer::new(&vs, Rule::Adam, 5e-3)?;
         trainer.start(recorder)?;
         let predict = |x: &Tensor, train: bool| {

@@ -20,7 +20,7 @@ impl Workload for Mlp {
 
     fn train(&self, recorder: &mut Recorder) -> Result<()> {
         let digits = Digits::load(recorder)?;
-        let mut vs = nn::VarStore::new(recorder.device());
+        let vs = nn::VarStore::new(recorder.device());
         let root = vs.root();
         let first = nn::linear(
             &root / "first",
@@ -34,7 +34,7 @@ impl Workload for Mlp {
             digits.classes(),
             nn::LinearConfig::default(),
         );
-        vs.set_kind(recorder.kind()?);
+        recorder.convert(&vs)?;
         let mut trainer = Trainer::new(&vs, Rule::Sgd { momentum: 0.9 }, 0.05)?;
         trainer.start(recorder)?;
         let predict = |x: &tch::Tensor, train: bool| {

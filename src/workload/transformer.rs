@@ -38,9 +38,9 @@ impl Workload for Transformer {
 
     fn train(&self, recorder: &mut Recorder) -> Result<()> {
         let text = Text::load(recorder);
-        let mut vs = nn::VarStore::new(recorder.device());
+        let vs = nn::VarStore::new(recorder.device());
         let gpt = Gpt::new(&vs.root(), text.vocabulary());
-        vs.set_kind(recorder.kind()?);
+        recorder.convert(&vs)?;
         let mut trainer = Trainer::new(&vs, Rule::AdamW { weight_decay: 0.01 }, 3e-3)?;
         trainer.start(recorder)?;
         let mut windows = text.windows(recorder, CONTEXT);
