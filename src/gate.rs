@@ -98,8 +98,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         settle::settle(&mut report, &series, options, &result);
         reference::apply(&mut report, earlier.as_ref(), options, result);
         if let (Some(asked), Verdict::Diverged) = (&options.ops, report.verdict) {
-            let done = series.runs.len();
-            ops::name(&mut report, asked, &mut runner, &wrote, done, world)?;
+            ops::name(&mut report, asked, &mut runner, &wrote, &series, world)?;
         }
     }
     settle::describe(&mut report, &series, options, &plan, &runner, &wrote);

@@ -1445,3 +1445,34 @@ fn files_of_several_moments_are_paired_in_their_order_and_a_link_to_the_latest_i
     let (code, found) = report(command(&inner, &[], &script));
     assert_eq!(code, 0, "{}", found["reason"]);
 }
+
+#[test]
+fn where_no_op_can_be_looked_for_the_reason_is_said_and_the_verdict_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let script = format!("{}; echo $n.5 > a", counter(folder.path()));
+    for (libtorch, words) in [
+        (None, "no Python process"),
+        (Some("nothing/here"), "nothing/here"),
+    ] {
+        let mut command = command(&inner, &["--ops"], &script);
+        command.env_remove("LIBTORCH");
+        command.envs(libtorch.map(|path| ("LIBTORCH", path)));
+        let (code, found) = report(command);
+        let notes = found["notes"].to_string();
+        assert!(
+            code == 1 && notes.contains("no op was looked for") && notes.contains(words),
+            "{notes}"
+        );
+        assert_eq!(found["ops"], Value::Null);
+    }
+    for flags in [
+        &["--ops=5..3"][..],
+        &["--ops=x"],
+        &["--step-marker", "step"],
+    ] {
+        let output = command(&inner, flags, "echo 1.5").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+    }
+}

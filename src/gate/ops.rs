@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 
+use super::Series;
 use super::execute::{Runner, Wrote};
 use super::options::World;
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ impl Recording {
     }
 }
 
-/// Names the op where runs part first, or says in a note why that was not possible. `next` is the number of the next run.
+/// Names the op where runs part first, or says in a note why that was not possible.
 ///
 /// # Errors
 /// When a signal ends it.
@@ -45,7 +46,7 @@ pub(super) fn name(
     asked: &Ops,
     runner: &mut Runner<'_>,
     wrote: &Wrote,
-    mut next: usize,
+    series: &Series,
     world: &mut World<'_>,
 ) -> Result<()> {
     let torch = match torch(wrote) {
@@ -63,6 +64,7 @@ pub(super) fn name(
         }
     };
     let alert = library::alert().ok();
+    let mut next = series.runs.len();
     let found = search(|wanted| {
         (world.progress)(&format!("gate: recording ops, run {next}"));
         let folder = runner.streams(next);
@@ -81,7 +83,7 @@ pub(super) fn name(
                 .flatten()
                 .collect(),
         });
-        runner.run(next, None, world)?;
+        runner.run(next, series.left()?, world)?;
         next += 1;
         Ok(folder)
     });
