@@ -22,8 +22,8 @@ def gate(program, more=""):
     """The report of a gate of one program; `more` is shell that runs after it."""
     with tempfile.TemporaryDirectory() as folder:
         command = f"{PYTHON} {PROGRAMS / program} {more}"
-        # Left alone, because the order of sets is one of the causes.
-        flags = ["--format", "json", "--quiet", "--ops", "--set", "PYTHONHASHSEED=default", "--timeout", "5m"]
+        # Left alone, because the order of sets is one of the causes; three runs, because a race may come out alike twice.
+        flags = ["--format", "json", "--quiet", "--ops", "--set", "PYTHONHASHSEED=default", "--timeout", "5m", "--runs", "3"]
         done = subprocess.run([SAMEBITS, "gate", *flags, "--", "sh", "-c", command], cwd=folder, env=ENVIRONMENT,
                               capture_output=True, text=True, check=False)
     try:
