@@ -30,9 +30,10 @@ impl Recording {
             .iter()
             .map(|path| path.clone().into_os_string());
         let libraries: Vec<OsString> = paths.chain(others).collect();
+        let preload = (!libraries.is_empty()).then(|| libraries.join(OsStr::new(":")));
         vec![
             (VARIABLE.into(), Some(OsString::from(&self.order))),
-            ("LD_PRELOAD".into(), Some(libraries.join(OsStr::new(":")))),
+            ("LD_PRELOAD".into(), preload),
         ]
     }
 }
@@ -49,15 +50,12 @@ pub(super) fn name(
     series: &Series,
     world: &mut World<'_>,
 ) -> Result<()> {
-    let torch = match torch(wrote) {
-        Ok(torch) => torch,
-        Err(why) => {
-            report.notes.push(format!("no op was looked for: {why}"));
-            return Ok(());
-        }
-    };
-    let library = match library::build(&torch.root) {
-        Ok(library) => library,
+    let built = torch(wrote).and_then(|torch| {
+        let library = library::build(&torch.root).map_err(|why| why.to_string())?;
+        Ok((torch, library))
+    });
+    let (torch, library) = match built {
+        Ok(built) => built,
         Err(why) => {
             report.notes.push(format!("no op was looked for: {why}"));
             return Ok(());
@@ -84,6 +82,8 @@ pub(super) fn name(
                 .collect(),
         });
         runner.run(next, series.left()?, world)?;
+        // Of these runs only the recording counts.
+        runner.forget(next)?;
         next += 1;
         Ok(folder)
     });
