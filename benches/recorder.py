@@ -29,7 +29,7 @@ def build(folder):
     library = os.path.join(folder, "recorder.so")
     subprocess.run(
         ["c++", "-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-isystem", torch / "include", "-isystem",
-         torch / "include/torch/csrc/api/include", ROOT / "src/recorder/recorder.cpp", "-o", library, f"-L{torch / 'lib'}",
+         torch / "include/torch/csrc/api/include", ROOT / "src/recorder/native/recorder.cpp", "-o", library, f"-L{torch / 'lib'}",
          "-ltorch_cpu", "-lc10", "-ldl", "-lpthread"],
         check=True,
     )

@@ -1,5 +1,5 @@
 //! [`compare`]: what two runs did, op by op, and the first place where they part. Reads the streams that the recorder
-//! (`recorder/recorder.cpp`) wrote inside each process; knows nothing of how they came about.
+//! (`recorder/native`) wrote inside each process; knows nothing of how they came about.
 
 use std::path::Path;
 
@@ -23,6 +23,7 @@ mod order;
 mod places;
 mod search;
 mod sides;
+mod source;
 mod stream;
 mod texts;
 mod walk;

@@ -12,7 +12,7 @@ mod torch {
     use std::path::{Path, PathBuf};
 
     const SHIM: &str = "src/ffi/torch_shim.cpp";
-    const RECORDER: &str = "src/recorder/recorder.cpp";
+    const RECORDER: &str = "src/recorder/native";
     const WANTED: &str = "2.11";
 
     pub fn build() {
@@ -47,7 +47,7 @@ mod torch {
         build
             .define("SAMEBITS_RECORD_STATIC", None)
             .opt_level(3)
-            .file(RECORDER)
+            .file(Path::new(RECORDER).join("recorder.cpp"))
             .compile("samebits_recorder");
         println!("cargo:rustc-link-search=native={}", library.display());
         println!("cargo:rustc-link-lib=torch_cpu");

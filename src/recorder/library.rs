@@ -9,37 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::error::plain;
 use crate::fingerprint;
 use crate::process;
-
-/// What is compiled.
-struct Source {
-    /// Name of the file.
-    file: &'static str,
-    text: &'static str,
-    /// What comes out, without its ending.
-    name: &'static str,
-    /// The variable that names a compiler, and compilers to look for without it.
-    variable: &'static str,
-    compilers: &'static [&'static str],
-    flags: &'static [&'static str],
-}
-
-const RECORDER: Source = Source {
-    file: "recorder.cpp",
-    text: include_str!("recorder.cpp"),
-    name: "recorder",
-    variable: "CXX",
-    compilers: &["c++", "g++", "clang++"],
-    flags: &["-O3", "-std=c++17", "-shared", "-fPIC"],
-};
-
-const ALERT: Source = Source {
-    file: "alert.c",
-    text: include_str!("alert.c"),
-    name: "alert",
-    variable: "CC",
-    compilers: &["cc", "gcc", "clang"],
-    flags: &["-O2", "-shared", "-fPIC"],
-};
+use crate::recorder::source::{ALERT, RECORDER, Source};
 
 /// Tuned for the machine it runs on; left out where the compiler does not know it.
 const NATIVE: &str = "-march=native";
@@ -180,13 +150,13 @@ impl Builder {
             .iter()
             .chain(after)
             .map(|word| word.as_encoded_bytes().to_vec());
-        let more = [
-            source.text.into(),
-            version.into_bytes(),
-            processor(),
-            compiler.join(" ").into(),
-        ];
-        for part in flags.chain(words).chain(more).chain(about.iter().cloned()) {
+        let texts = source
+            .files
+            .iter()
+            .map(|(_, text)| text.as_bytes().to_vec());
+        let more = [version.into_bytes(), processor(), compiler.join(" ").into()];
+        let parts = texts.chain(flags).chain(words).chain(more);
+        for part in parts.chain(about.iter().cloned()) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(&part);
         }
@@ -215,11 +185,13 @@ impl Builder {
             .prefix(".build-")
             .tempdir_in(&folder)
             .map_err(failed)?;
+        for (file, text) in source.files {
+            fs::write(scratch.path().join(file), text).map_err(failed)?;
+        }
         let (text, made) = (
-            scratch.path().join(source.file),
+            scratch.path().join(source.files[0].0),
             scratch.path().join("made.so"),
         );
-        fs::write(&text, source.text).map_err(failed)?;
         let mut argv: Vec<OsString> = compiler.iter().map(OsString::from).collect();
         argv.extend(source.flags.iter().map(OsString::from));
         argv.push(NATIVE.into());
