@@ -26,6 +26,7 @@ mod sides;
 mod source;
 mod stream;
 mod texts;
+mod wake;
 mod walk;
 
 pub use finding::{Account, Finding, Kind, Place};

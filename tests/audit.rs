@@ -742,6 +742,8 @@ fn recorded(library: &Path, folder: &Path, inject: Option<u64>) {
     let output = samebits()
         .args("audit transformer --steps 2 --batch 2 --threads 2 --quiet".split_whitespace())
         .env("LD_PRELOAD", library)
+        // Threads that wait by spinning make a busy machine a slow one.
+        .env("OMP_WAIT_POLICY", "PASSIVE")
         .env(
             "SAMEBITS_RECORD",
             format!("folder={}{inject}", folder.display()),

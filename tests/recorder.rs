@@ -114,6 +114,54 @@ fn the_wake_counts_later_ops_by_step_and_leaves_out_what_is_around_the_cause() {
 }
 
 #[test]
+fn later_ops_that_part_the_runs_by_themselves_are_named_besides_the_first() {
+    let besides = |change: &dyn Fn(&mut Vec<Op>)| {
+        let finding = found(|ops| {
+            follows(ops, "aten::addmm", |_| {});
+            // The next batch is the same again.
+            let at = find(ops, "aten::to", 2);
+            ops[at].outputs[0].digest = ops[at].outputs[0].digest.map(|digest| digest ^ 0xDEAD);
+            change(ops);
+        });
+        assert_eq!(finding.place.op, "aten::addmm");
+        finding.besides
+    };
+    assert_eq!(besides(&|_| {}), []);
+    let name = "aten::_index_put_impl_";
+    let mut ops = training(3);
+    for op in ops.iter_mut().filter(|op| op.name == "aten::mm") {
+        op.name = name.into();
+        op.inputs[0].digest = Some(1);
+    }
+    let mut other = ops.clone();
+    follows(&mut other, "aten::addmm", |_| {});
+    for op in other.iter_mut().filter(|op| op.name == name) {
+        op.inputs[0].digest = Some(1);
+    }
+    let found = account(&[stream(1, &ops)], &[stream(2, &other)]).unwrap();
+    let finding = found.finding.unwrap();
+    let mut besides_it = finding.besides.iter();
+    let one = besides_it.find(|one| one.place.op == name).unwrap();
+    assert_eq!((one.kind, one.place.step, one.ops), (Kind::Op, 1, 2));
+    let fix = one.fix.as_ref().unwrap();
+    assert!(
+        finding
+            .advice
+            .iter()
+            .any(|line| line.ends_with(fix.as_str()))
+    );
+    // A generator that stands elsewhere stands elsewhere ever after.
+    let moved = besides(&|ops| {
+        for (step, place) in [(1, 400), (2, 500)] {
+            let at = find(ops, "aten::bernoulli_", step);
+            ops[at].rng = Rng::Cpu(place, place + 1);
+        }
+    });
+    let moved: Vec<_> = moved.iter().map(|one| (one.kind, one.ops)).collect();
+    assert_eq!(moved, [(Kind::Rng, 2)]);
+}
+
+#[test]
 fn a_backward_op_is_named_with_the_forward_op_it_belongs_to() {
     let finding = found(|ops| follows(ops, "aten::mm", |_| {}));
     assert_eq!(

@@ -85,6 +85,11 @@ pub(super) fn advice(finding: &Finding) -> Vec<String> {
     // What is known about this op says more than what holds for all of them.
     let general = general.filter(|_| finding.known.is_none());
     lines.extend(general.map(|line| (*line).to_owned()));
+    for besides in &finding.besides {
+        let fix = besides.fix.as_ref().filter(|fix| !lines.contains(fix));
+        let line = fix.map(|fix| format!("for {}: {fix}", besides.place.op));
+        lines.extend(line);
+    }
     lines
 }
 

@@ -1,20 +1,16 @@
 //! From a place where two runs differ to a finding: everything about that place that both recordings know.
 
-use std::collections::BTreeMap;
-
 use super::advice;
 use super::context::structure;
-use super::finding::{Draws, Finding, InStep, Kind, Process, Sides, Thread, Wake};
+use super::finding::{Besides, Draws, Finding, Kind, Process, Sides, Thread, Wake};
 use super::judge;
 use super::known;
 use super::op::{self, Rng};
 use super::places::Places;
 use super::sides::{first, pairings};
 use super::stream::Stream;
+use super::wake;
 use super::walk::{Event, Lane, Walk, What};
-
-/// Ops named in a wake.
-const WAKE: usize = 8;
 
 impl Finding {
     /// One that says nothing yet but its kind.
@@ -39,6 +35,7 @@ impl Finding {
             first: None,
             structure: None,
             wake: Wake::default(),
+            besides: Vec::new(),
             known: None,
             advice: Vec::new(),
         }
@@ -91,11 +88,29 @@ impl<'a> Detail<'a> {
                 finding.backward = places.backward(at, member);
             }
         }
-        finding.wake = self.wake();
+        let (wake, roots) = wake::of(self.walk, self.event);
+        finding.wake = wake;
         finding.what = advice::sentence(&finding);
         finding.known = known::of(&finding);
+        finding.besides = roots.iter().filter_map(|root| self.root(root)).collect();
         finding.advice = advice::advice(&finding);
         finding
+    }
+
+    /// Another op that parts the runs by itself.
+    fn root(&self, root: &wake::Root) -> Option<Besides> {
+        let What::Pair(at, other, kind) = root.event.what else {
+            return None;
+        };
+        let mut finding = Finding::of(kind, self.walk.ours.who.clone());
+        Detail::new(self.walk, &root.event).pair(&mut finding, at, other);
+        Some(Besides {
+            what: advice::sentence(&finding),
+            fix: known::of(&finding).map(|known| known.fix),
+            kind,
+            place: finding.place,
+            ops: root.ops,
+        })
     }
 
     fn pair(&self, finding: &mut Finding, at: usize, other: usize) {
@@ -244,54 +259,5 @@ impl<'a> Detail<'a> {
                 _ => None,
             },
         })
-    }
-
-    fn wake(&self) -> Wake {
-        let mut wake = Wake::default();
-        let mut places: Vec<Option<Places>> = self.walk.lanes.iter().map(|_| None).collect();
-        let own = match &self.event.what {
-            What::Pair(at, ..) => Places::new(self.lane.ours).around(*at),
-            What::Gap(_) => Vec::new(),
-        };
-        // In time, with how many of a lane came before.
-        let mut first: Vec<(u64, usize, usize)> = Vec::new();
-        let mut last: Option<(u64, usize, usize)> = None;
-        let mut by_step: BTreeMap<u64, u64> = BTreeMap::new();
-        // The op of each lane that was counted last, by its number.
-        let mut latest: Vec<Option<u64>> = vec![None; self.walk.lanes.len()];
-        for (lane, at, differs) in self.walk.after(self.event) {
-            let op = &self.walk.lanes[lane].ours.ops[at];
-            if lane == self.event.lane && own.contains(&at) {
-                continue;
-            }
-            // What is around an op ends after it, and repeats its results.
-            let inner = op.flags & op::LEAF != 0;
-            wake.of += u64::from(inner);
-            if !differs || (!inner && latest[lane].is_some_and(|index| index > op.index)) {
-                continue;
-            }
-            latest[lane] = Some(op.index);
-            wake.of += u64::from(!inner);
-            wake.ops += 1;
-            *by_step.entry(op.step).or_default() += 1;
-            let place = (op.time, lane, at);
-            if first.iter().filter(|(_, other, _)| *other == lane).count() < WAKE {
-                first.push(place);
-            }
-            last = last.max(Some(place));
-        }
-        let steps = by_step.into_iter();
-        wake.steps = steps.map(|(step, ops)| InStep { step, ops }).collect();
-        first.sort_unstable();
-        first.truncate(WAKE);
-        let mut place = |(_, lane, at): (u64, usize, usize)| {
-            let stream = self.walk.lanes[lane].ours;
-            places[lane]
-                .get_or_insert_with(|| Places::new(stream))
-                .place(at)
-        };
-        wake.first = first.into_iter().map(&mut place).collect();
-        wake.last = last.map(place);
-        wake
     }
 }

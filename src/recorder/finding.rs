@@ -81,6 +81,9 @@ pub struct Finding {
     pub structure: Option<Structure>,
     /// How the difference went on.
     pub wake: Wake,
+    /// Later ops that part the runs by themselves: more causes than this one.
+    #[serde(default)]
+    pub besides: Vec<Besides>,
     /// What is known about the op.
     pub known: Option<Known>,
     /// What to do, best first.
@@ -245,6 +248,21 @@ pub struct Wake {
     pub first: Vec<Place>,
     /// The last one.
     pub last: Option<Place>,
+}
+
+/// An op that parts the runs too, whatever did so first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Besides {
+    /// Why.
+    pub kind: Kind,
+    /// Why, in one sentence.
+    pub what: String,
+    /// The first call that does.
+    pub place: Place,
+    /// Calls of this op that do.
+    pub ops: u64,
+    /// The knob or change that ends it, where one is known.
+    pub fix: Option<String>,
 }
 
 /// How many ops of one step.

@@ -196,6 +196,20 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
     }
 }
 
+/// Why results differ that nothing explains which went in; none where anything may.
+pub(super) fn by_itself(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> Option<Kind> {
+    let (one, two) = (ours.whole(at), theirs.whole(other));
+    let inputs = side_by_side(ours, &one.inputs, theirs, &two.inputs);
+    let equal = inputs.iter().all(|(_, _, same)| *same == Same::Equal);
+    let kind = judge(ours, at, theirs, other)?;
+    let own = match kind {
+        Kind::Rng => true,
+        Kind::Op | Kind::Uninitialised | Kind::Overlap | Kind::Race | Kind::Threads => equal,
+        _ => false,
+    };
+    own.then_some(kind)
+}
+
 /// The kind of difference in what an op was called with; none where it was called alike.
 pub(super) fn handed(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> Option<Kind> {
     let (one, two) = (ours.whole(at), theirs.whole(other));

@@ -33,6 +33,25 @@ pub(super) struct Event {
     pub(super) what: What,
 }
 
+impl Event {
+    /// When it is.
+    pub(super) fn time(&self) -> (u64, bool) {
+        self.time
+    }
+}
+
+/// Two ops that belong together, after an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Later {
+    pub(super) lane: usize,
+    /// The place in the reference.
+    pub(super) at: usize,
+    /// The place in the candidate.
+    pub(super) other: usize,
+    /// Whether their results differ.
+    pub(super) differs: bool,
+}
+
 /// Two processes that belong together.
 pub(super) struct Walk<'a> {
     pub(super) ours: &'a Member,
@@ -138,8 +157,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Every pair of ops after an event, in the order of time within each lane, and whether their results differ.
-    pub(super) fn after(&self, event: &Event) -> impl Iterator<Item = (usize, usize, bool)> {
+    /// Every pair of ops after an event, in the order of time within each lane.
+    pub(super) fn after(&self, event: &Event) -> impl Iterator<Item = Later> {
         let lanes = self.lanes.iter().enumerate();
         lanes.flat_map(move |(number, lane)| {
             let later = move |ours: usize, theirs: usize| match &event.what {
@@ -152,7 +171,12 @@ impl<'a> Walk<'a> {
             let after = lane
                 .pairs()
                 .filter(move |&(ours, theirs)| later(ours, theirs));
-            after.map(move |(ours, theirs)| (number, ours, lane.results_differ(ours, theirs)))
+            after.map(move |(ours, theirs)| Later {
+                lane: number,
+                at: ours,
+                other: theirs,
+                differs: lane.results_differ(ours, theirs),
+            })
         })
     }
 }
@@ -201,8 +225,13 @@ impl Lane<'_> {
             let other_batch = kind != Kind::Op && arrived(ours, theirs);
             (!other_batch).then_some((ours, What::Pair(ours, theirs, kind)))
         })?;
-        let time = (self.ours.ops[ours].time, false);
-        Some(Event { time, lane, what })
+        Some(self.event(lane, ours, what))
+    }
+
+    /// Something that differs at an op of the reference.
+    pub(super) fn event(&self, lane: usize, at: usize, what: What) -> Event {
+        let time = (self.ours.ops[at].time, false);
+        Event { time, lane, what }
     }
 
     fn first_gap(&self, lane: usize) -> Option<Event> {

@@ -122,6 +122,10 @@ fn sections(out: &mut String, report: &Report, heading: &str) {
             out.push_str("</dl>");
         }
     });
+    if let Some(account) = &report.ops {
+        let table = ops::table(account);
+        section(out, heading, table.title, |out| rows(out, &table));
+    }
     section(out, heading, "Growth over steps", |out| {
         chart::growth(out, report);
     });
@@ -132,7 +136,6 @@ fn sections(out: &mut String, report: &Report, heading: &str) {
         chart::histogram(out, report);
     });
     let open = [
-        report.ops.as_ref().map(ops::table),
         table::tensors(report, MOST_ROWS),
         table::layers(report, MOST_ROWS),
         Some(table::mismatches(report, MOST_ROWS)),

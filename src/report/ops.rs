@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::table::Table;
 use super::text::thousands;
 use crate::recorder::finding::{
-    Account, Finding, First, Kind, Outside, Pairing, Place, Structure, Wake,
+    Account, Besides, Finding, First, Kind, Outside, Pairing, Place, Structure, Wake,
 };
 
 /// Tensors in a list of lines.
@@ -115,6 +115,21 @@ fn finding(lines: &mut Vec<(&'static str, String)>, finding: &Finding) {
     if finding.wake.of > 0 {
         lines.push(("wake", wake(&finding.wake)));
     }
+    for besides in &finding.besides {
+        lines.push(("besides", self::besides(besides)));
+    }
+}
+
+/// Another cause.
+fn besides(besides: &Besides) -> String {
+    let mut text = format!("{}, step {}", besides.what, besides.place.step);
+    if let Some(phase) = besides.place.phase {
+        let _ = write!(text, ", {phase}");
+    }
+    if besides.ops > 1 {
+        let _ = write!(text, ", the first of {} such calls", thousands(besides.ops));
+    }
+    text
 }
 
 /// An op and where it is.
