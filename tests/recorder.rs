@@ -406,6 +406,17 @@ fn a_difference_that_is_there_when_recording_begins_is_not_blamed_on_data() {
     other[at].inputs[0].digest = Some(9);
     let account = account(&[stream(1, &late(training(3)))], &[stream(2, &late(other))]).unwrap();
     assert_eq!(account.finding.unwrap().kind, Kind::Before);
+    // A number is made where it is used.
+    let with = |digest| {
+        let mut ops = late(training(3));
+        let at = find(&ops, "aten::to", 1);
+        let one = &mut ops[at].inputs[0];
+        (one.sizes, one.dtype, one.digest) = (Vec::new(), "float64", Some(digest));
+        ops[at].outputs[0].digest = Some(digest);
+        ops
+    };
+    let account = self::account(&[stream(1, &with(4))], &[stream(2, &with(5))]).unwrap();
+    assert_eq!(account.finding.unwrap().kind, Kind::Argument);
 }
 
 #[test]
@@ -548,6 +559,69 @@ fn another_number_of_steps_is_named() {
         (finding.place.op.as_str(), finding.place.step),
         ("aten::to", 3)
     );
+}
+
+#[test]
+fn what_comes_after_more_steps_differs_because_of_them_whichever_run_has_more() {
+    let run = |steps: u64, pid| {
+        let mut ops = training(steps);
+        let last = ops.last().unwrap().index;
+        for at in 1..9 {
+            let mut op = streams::op(last + at, "aten::detach");
+            op.step = steps;
+            op.inputs = vec![tensor(0, 100 * steps + at)];
+            op.outputs = op.inputs.clone();
+            ops.push(op);
+        }
+        stream(pid, &ops)
+    };
+    for (ours, theirs) in [(3, 5), (5, 3), (3, 4)] {
+        let account = account(&[run(ours, 1)], &[run(theirs, 2)]).unwrap();
+        let finding = account.finding.unwrap();
+        assert_eq!(
+            (finding.kind, finding.place.op.as_str(), finding.place.step),
+            (Kind::Structure, "aten::to", ours.min(theirs)),
+            "{}",
+            finding.what
+        );
+        assert_eq!(finding.structure.unwrap().what, Change::Steps);
+    }
+}
+
+#[test]
+fn other_ops_inside_an_op_that_runs_on_other_threads_come_from_that() {
+    let run = |threads: u64, pid| {
+        let mut ops = training(2);
+        renumber(&mut ops);
+        let at = find(&ops, "aten::mse_loss", 1);
+        ops[at].flags = 0;
+        ops[at].threads = threads;
+        if threads > 1 {
+            spoil(&mut ops, at);
+            let inner = streams::op(0, "aten::as_strided");
+            let inner = streams::Op { step: 1, ..inner };
+            ops.splice(at..at, [inner.clone(), inner]);
+            renumber(&mut ops);
+            // What is inside ends first and begins later.
+            let begins = [1, 2, 0].map(|after| (at + after) as u64);
+            for (op, begin) in ops[at..].iter_mut().zip(begins) {
+                (op.index, op.order) = (begin, begin);
+                op.parent = (begin > at as u64).then_some(at as u64);
+                op.depth = u64::from(op.parent.is_some());
+            }
+        }
+        stream(pid, &ops)
+    };
+    for (ours, theirs) in [(1, 2), (2, 1)] {
+        let account = account(&[run(ours, 1)], &[run(theirs, 2)]).unwrap();
+        let finding = account.finding.unwrap();
+        assert_eq!(
+            (finding.kind, finding.place.op.as_str()),
+            (Kind::Threads, "aten::mse_loss"),
+            "{}",
+            finding.what
+        );
+    }
 }
 
 #[test]

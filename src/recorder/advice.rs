@@ -26,7 +26,7 @@ pub const TABLE: &[Row] = &[
         "a file, a clock or the network: keep a copy of what it gave",
     ] },
     Row { kind: Kind::Before, advice: &[
-        "record from an earlier step, best from step 0: what differs here was made before recording began",
+        "record from an earlier step, best from step 0, to tell what was made before recording began from what came from outside",
     ] },
     Row { kind: Kind::Rng, advice: &[
         "torch.manual_seed(0) before the first op that draws, or let samebits do it with --seed 0",
@@ -113,7 +113,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
             which(&finding.inputs, "argument")
         ),
         Kind::Before => format!(
-            "{} of {op} differs already where recording begins",
+            "{} of {op} differs where recording begins, and no recorded op made it: it is older, or came from outside in this step",
             which(&finding.inputs, "argument")
         ),
         Kind::Rng => rng(finding, &op),
@@ -177,7 +177,7 @@ fn rng(finding: &Finding, op: &str) -> String {
             )
         }
         Some(draws) if draws.first => format!(
-            "{op} is the first op that draws from this generator, which stood elsewhere: it was not seeded"
+            "{op} is the first op that draws from this generator, which stood elsewhere: it was not seeded, or with another number"
         ),
         Some(_) => format!(
             "{op} drew from elsewhere in its generator's sequence: since the op before that drew, the generator was seeded, set or used by something that was not recorded"

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::align::Gap;
 use super::finding::{Change, Sides, Structure};
 use super::folder;
+use super::op;
 use super::sides::DIMENSIONS;
 use super::stream::Stream;
 use super::walk::Lane;
@@ -26,9 +27,10 @@ pub(super) fn structure(lane: &Lane, gap: &Gap) -> Structure {
         candidate: steps(theirs),
     };
     let last = gap.reference.end == long && gap.candidate.end == other_long;
+    let whole = ends_step(ours, &gap.reference) || ends_step(theirs, &gap.candidate);
     let one_side = gap.reference.is_empty() || gap.candidate.is_empty();
     let what = match (gap.reference.is_empty(), gap.candidate.is_empty()) {
-        _ if last && one_side && steps.reference != steps.candidate => Change::Steps,
+        _ if (last || whole) && one_side && steps.reference != steps.candidate => Change::Steps,
         (true, _) => Change::Extra,
         (_, true) => Change::Missing,
         _ => Change::Other,
@@ -53,6 +55,15 @@ pub(super) fn structure(lane: &Lane, gap: &Gap) -> Structure {
             candidate: lines(theirs, after(gap.candidate.start, other_long)),
         },
     }
+}
+
+/// Whether a step comes to its end among these ops.
+fn ends_step(stream: &Stream, range: &std::ops::Range<usize>) -> bool {
+    let ops = stream.ops[range.clone()].iter();
+    let mut ranges = ops
+        .zip(range.clone())
+        .filter(|(op, _)| op.scope == op::USER);
+    ranges.any(|(_, at)| Some(stream.words(stream.head(at).name)) == stream.stepped())
 }
 
 /// An op in one line: its name and what came out of it.

@@ -159,9 +159,9 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
     }
     if input(op::EXTERNAL, &[Same::Differs, Same::Outside]) {
         let begun = ours.ops[at].step == ours.ops[0].step && late(ours);
-        return Some(match (begun, number(ours, &inputs)) {
-            (true, _) => Kind::Before,
-            (false, true) => Kind::Argument,
+        return Some(match (number(ours, &inputs), begun) {
+            (true, _) => Kind::Argument,
+            (false, true) => Kind::Before,
             (false, false) => Kind::Outside,
         });
     }

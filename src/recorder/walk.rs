@@ -6,6 +6,8 @@ use super::align::{Alignment, Block, Gap, align};
 use super::finding::{Compared, Kind};
 use super::folder::{self, Member};
 use super::judge::{self, judge};
+use super::op;
+use super::places::Places;
 use super::stream::Stream;
 
 /// Two threads that belong together.
@@ -61,6 +63,8 @@ pub(super) struct Walk<'a> {
     pub(super) pair: Option<Event>,
     /// The first place where other ops ran.
     pub(super) gap: Option<Event>,
+    /// The op inside which that is, if it differs itself.
+    around: Option<Event>,
     /// Threads without a partner: of the reference, and of the candidate.
     pub(super) alone: (Vec<&'a Stream>, Vec<&'a Stream>),
     pub(super) notes: Vec<String>,
@@ -88,6 +92,7 @@ impl<'a> Walk<'a> {
             lanes,
             pair: None,
             gap: None,
+            around: None,
             alone: (
                 pairs.missing.iter().map(|&at| &ours.streams[at]).collect(),
                 pairs.extra.iter().map(|&at| &theirs.streams[at]).collect(),
@@ -107,17 +112,53 @@ impl<'a> Walk<'a> {
             walk.pair = earlier(walk.pair.take(), pair);
             walk.gap = earlier(walk.gap.take(), gap);
         }
+        walk.around = walk.gap.as_ref().and_then(|gap| walk.around(gap));
         walk.remark();
         walk
     }
 
-    /// Where the processes part: ops that differ before ops without a partner, if both stand at the same place.
+    /// Where the processes part.
     pub(super) fn first(&self) -> Option<&Event> {
-        match (&self.pair, &self.gap) {
-            (Some(pair), Some(gap)) if gap.time < pair.time => Some(gap),
-            (Some(pair), _) => Some(pair),
-            (None, gap) => gap.as_ref(),
+        let gap_first = match (&self.pair, &self.gap) {
+            (Some(pair), Some(gap)) => match (&pair.what, &gap.what) {
+                // Of one thread it is known op by op.
+                (What::Pair(at, ..), What::Gap(ops)) if pair.lane == gap.lane => {
+                    ops.reference.start <= *at
+                }
+                _ => gap.time < pair.time,
+            },
+            (pair, _) => pair.is_none(),
+        };
+        if gap_first {
+            self.around.as_ref().or(self.gap.as_ref())
+        } else {
+            self.pair.as_ref()
         }
+    }
+
+    /// The innermost op around ops without a partner that differs: other ops ran because of it.
+    fn around(&self, event: &Event) -> Option<Event> {
+        let What::Gap(gap) = &event.what else {
+            return None;
+        };
+        let lane = &self.lanes[event.lane];
+        let mine = gap.candidate.is_empty();
+        let (stream, at) = if mine {
+            (lane.ours, gap.reference.start)
+        } else {
+            (lane.theirs, gap.candidate.start)
+        };
+        let around = Places::new(stream).around(at);
+        let mut around = around
+            .into_iter()
+            .filter(|&at| stream.ops[at].scope == op::FUNCTION);
+        around.find_map(|at| {
+            let (ours, theirs) = lane
+                .pairs()
+                .find(|&(ours, theirs)| at == if mine { ours } else { theirs })?;
+            let kind = judge(lane.ours, ours, lane.theirs, theirs)?;
+            Some(lane.event(event.lane, ours, What::Pair(ours, theirs, kind)))
+        })
     }
 
     fn remark(&mut self) {
