@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 pub mod advice;
 pub mod align;
 mod cause;
+mod collective;
 mod context;
 mod cursor;
 mod detail;

@@ -802,6 +802,41 @@ fn a_rank_that_waits_for_another_is_not_the_cause() {
         ("1", "aten::addmm")
     );
     assert!(account.others[0].contains("RANK=0") && account.others[0].contains("c10d::allreduce_"));
+    // It writes after its op has ended: what it brought is found where the next op reads it.
+    let sent: &dyn Fn(&mut Vec<Op>) = &|ops| {
+        for op in ops.iter_mut().filter(|op| op.name == "aten::mm") {
+            op.inputs[0].flags = streams::EXTERNAL;
+        }
+    };
+    let reads = |ops: &mut Vec<Op>| {
+        follows(ops, "aten::mm", |_| {});
+        sent(ops);
+        let at = find(ops, "aten::mm", 1);
+        ops[at].inputs[0].digest = Some(1);
+    };
+    let reads: &dyn Fn(&mut Vec<Op>) = &reads;
+    let causes: &dyn Fn(&mut Vec<Op>) = &|ops| {
+        follows(ops, "aten::addmm", |_| {});
+        sent(ops);
+    };
+    for (change, rank_1, op) in [(causes, "1", "aten::addmm"), (sent, "0", "aten::mm")] {
+        let account = self::account(
+            &[rank(1, "0", sent), rank(2, "1", sent)],
+            &[rank(1, "0", reads), rank(2, "1", change)],
+        )
+        .unwrap();
+        let finding = account.finding.unwrap();
+        let found = (&finding.process.rank["RANK"], &finding.place.op);
+        assert_eq!((found.0.as_str(), found.1.as_str()), (rank_1, op));
+        // Where no other rank differs, the collective is named.
+        let brought = finding.collective.map(|place| place.op);
+        let expected = (op == "aten::mm").then_some("c10d::allreduce_");
+        assert_eq!(brought.as_deref(), expected);
+        assert_eq!(
+            finding.what.contains("c10d::allreduce_ brought it"),
+            expected.is_some()
+        );
+    }
 }
 
 #[test]

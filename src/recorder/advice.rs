@@ -70,9 +70,15 @@ pub(super) fn advice(finding: &Finding) -> Vec<String> {
     }
     let forked = finding.process.role.contains("/f");
     let draws = matches!(finding.kind, Kind::Rng | Kind::Outside | Kind::Argument);
+    if forked && finding.kind == Kind::Outside {
+        lines.push(
+            "memory shared with another process (share_memory_(), torch.multiprocessing) holds what the other one wrote last: let one process write at a time"
+                .into(),
+        );
+    }
     if forked && draws {
         lines.push(
-            "this is a forked process, a DataLoader's worker most likely: give the DataLoader generator=torch.Generator().manual_seed(0), from which its workers' seeds come, and a worker_init_fn that seeds random and NumPy with torch.initial_seed() % 2**32"
+            "this is a forked process; if it is a DataLoader's worker, give the DataLoader generator=torch.Generator().manual_seed(0), from which its workers' seeds come, and a worker_init_fn that seeds random and NumPy with torch.initial_seed() % 2**32"
                 .into(),
         );
     }
@@ -108,10 +114,18 @@ pub(super) fn sentence(finding: &Finding) -> String {
             let (ours, theirs) = (&finding.scalars.reference, &finding.scalars.candidate);
             format!("{op} was called with other numbers or texts: `{ours}` and `{theirs}`")
         }
-        Kind::Outside => format!(
-            "{} of {op} differs, and no op of torch made it: it came from outside",
-            which(&finding.inputs, "argument")
-        ),
+        Kind::Outside => {
+            let which = which(&finding.inputs, "argument");
+            match &finding.collective {
+                Some(sent) => format!(
+                    "{which} of {op} differs as {} brought it, from this rank or another",
+                    sent.op
+                ),
+                None => format!(
+                    "{which} of {op} differs, and no op of torch made it: it came from outside"
+                ),
+            }
+        }
         Kind::Before => format!(
             "{} of {op} differs where recording begins, and no recorded op made it: it is older, or came from outside in this step",
             which(&finding.inputs, "argument")

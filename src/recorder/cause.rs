@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::advice;
+use super::collective;
 use super::context::steps;
 use super::detail::Detail;
 use super::finding::{Account, Change, Compared, Finding, Kind, Sides, Structure};
@@ -127,7 +128,7 @@ struct Parted<'a> {
     walk: &'a Walk<'a>,
     event: &'a Event,
     step: u64,
-    /// The op waits for other ranks: what differs there may come from one of them.
+    /// The op waits for other ranks, or reads what they sent: what differs there may come from one of them.
     collective: bool,
     name: String,
 }
@@ -156,11 +157,18 @@ fn parted<'a>(walks: &'a [Walk<'a>]) -> Vec<Parted<'a>> {
             What::Gap(gap) => (lane.ours, gap.reference.start),
         };
         let name = stream.words(stream.head(at).name);
+        let sent = match &event.what {
+            What::Pair(at, other, Kind::Outside) => {
+                let (one, two) = ((lane.ours, *at), (lane.theirs, *other));
+                collective::brought(walk.ours, one, two).is_some()
+            }
+            _ => false,
+        };
         Parted {
             walk,
             event,
             step: stream.ops[at].step,
-            collective: name.starts_with("c10d::") || name.starts_with("record_param_comms"),
+            collective: sent || collective::is_one(&name),
             name,
         }
     })

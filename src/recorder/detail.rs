@@ -1,6 +1,7 @@
 //! From a place where two runs differ to a finding: everything about that place that both recordings know.
 
 use super::advice;
+use super::collective;
 use super::context::structure;
 use super::finding::{Besides, Draws, Finding, Kind, Process, Sides, Thread, Wake};
 use super::judge;
@@ -34,6 +35,7 @@ impl Finding {
             outputs: Vec::new(),
             first: None,
             structure: None,
+            collective: None,
             wake: Wake::default(),
             besides: Vec::new(),
             known: None,
@@ -136,6 +138,10 @@ impl<'a> Detail<'a> {
         finding.inputs = pairings(ours, &one.inputs, theirs, &two.inputs);
         finding.outputs = pairings(ours, &one.outputs, theirs, &two.outputs);
         finding.first = first(ours, &one, theirs, &two);
+        if finding.kind == Kind::Outside {
+            let sent = collective::brought(self.walk.ours, (ours, at), (theirs, other));
+            finding.collective = sent.map(|(stream, at)| Places::new(stream).place(at));
+        }
     }
 
     /// The op to name, and why. What an op was called with is a matter of whoever called it: the outermost op counts that

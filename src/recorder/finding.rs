@@ -79,6 +79,9 @@ pub struct Finding {
     pub first: Option<First>,
     /// Other ops, where that is the reason or happened later.
     pub structure: Option<Structure>,
+    /// The collective that brought what differs.
+    #[serde(default)]
+    pub collective: Option<Place>,
     /// How the difference went on.
     pub wake: Wake,
     /// Later ops that part the runs by themselves: more causes than this one.

@@ -108,7 +108,7 @@ pub const TABLE: &[Row] = &[
         reason: "cuBLAS chooses another algorithm if its workspace, the stream or a table of tuned kernels is another one",
         fix: "CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment; PYTORCH_TUNABLEOP_ENABLED=0; one stream",
         alternative: "torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False", source: "2.11; NVIDIA's cuBLAS documentation" },
-    Row { ops: &["c10d::*", "record_param_comms", "nccl:*"], device: "any",
+    Row { ops: &["c10d::*", "_c10d_functional*", "record_param_comms", "nccl:*"], device: "any",
         reason: "a collective adds in an order that depends on algorithm, protocol and topology, and NVLS not even then on one; or another rank sent other bits",
         fix: "NCCL_ALGO=Ring and NCCL_PROTO=Simple in the environment of every rank, and look at the other ranks first",
         alternative: "NCCL_NVLS_ENABLE=0", source: "nccl issues #855, #1497" },
@@ -162,6 +162,9 @@ pub fn row(op: &str, device: &str) -> Option<&'static Row> {
 /// What is known about the op of a finding: of the op itself, else of those around it, innermost first.
 pub(super) fn of(finding: &Finding) -> Option<Known> {
     use super::finding::Kind;
+    if let Some(collective) = &finding.collective {
+        return row(&collective.op, "any").map(known);
+    }
     if !matches!(finding.kind, Kind::Op | Kind::Threads | Kind::Race) {
         return None;
     }
@@ -172,14 +175,17 @@ pub(super) fn of(finding: &Finding) -> Option<Known> {
         .max_by_key(|device| device.starts_with("cuda"))?;
     let around = finding.place.parents.iter().rev();
     let mut names = [&finding.place.op].into_iter().chain(around);
-    let row = names.find_map(|name| row(name, device))?;
-    Some(Known {
+    names.find_map(|name| row(name, device)).map(known)
+}
+
+fn known(row: &Row) -> Known {
+    Known {
         device: row.device.into(),
         reason: row.reason.into(),
         fix: row.fix.into(),
         alternative: row.alternative.into(),
         source: row.source.into(),
-    })
+    }
 }
 
 #[cfg(test)]
