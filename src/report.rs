@@ -10,7 +10,7 @@ use crate::error::{Error, Failure, Result};
 use crate::fingerprint::Fingerprint;
 use crate::knob::Setting;
 use crate::number::Number;
-use crate::recorder::Account;
+use crate::recorder::{Account, Ops};
 use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
 use crate::trace::{Key, Phase};
 use crate::verdict::Verdict;
@@ -290,7 +290,7 @@ impl Report {
     ///
     /// # Errors
     /// When a signal ended the search.
-    pub fn tell_ops(&mut self, found: Result<Account>) -> Result<()> {
+    pub fn tell_ops(&mut self, asked: &Ops, found: Result<Account>) -> Result<()> {
         match found {
             // Somebody wants it to end.
             Err(error @ Error::Interrupted(_)) => return Err(error),
@@ -302,6 +302,14 @@ impl Report {
                     }
                     // What is known of the op comes before what is always said.
                     self.next.splice(..0, finding.advice.iter().cloned());
+                } else if asked.window.is_some() {
+                    let all = "no op differs in the recorded steps: `--ops` without steps records all of them";
+                    self.next.insert(0, all.into());
+                }
+                if let (Some(marker), None) = (&asked.marker, &account.steps_by) {
+                    self.notes.push(format!(
+                        "no range named {marker} ended: everything is step 0"
+                    ));
                 }
                 self.ops = Some(account);
             }

@@ -182,6 +182,18 @@ fn a_backward_op_is_named_with_the_forward_op_it_belongs_to() {
         (finding.place.phase, finding.backward),
         (Some(Phase::Update), None)
     );
+    // A hook belongs to no node.
+    let mut ops = training(3);
+    let at = find(&ops, "aten::mse_loss", 1);
+    ops[at].flags |= streams::ENGINE;
+    let mut other = ops.clone();
+    follows(&mut other, "aten::mse_loss", |_| {});
+    let account = account(&[stream(1, &ops)], &[stream(2, &other)]).unwrap();
+    let hook = account.finding.unwrap();
+    assert_eq!(
+        (hook.place.phase, hook.backward),
+        (Some(Phase::Backward), None)
+    );
 }
 
 #[test]
@@ -546,6 +558,24 @@ fn ops_that_one_run_only_has_are_found_and_the_runs_come_together_again() {
 }
 
 #[test]
+fn recorded_steps_are_told_from_those_that_ended() {
+    let window = |pid| {
+        let mut stream = streams::Stream::new(pid);
+        let ops = training(5);
+        for step in 0..5 {
+            for op in ops.iter().filter(|op| op.step == step && step > 2) {
+                stream.op(op);
+            }
+            stream.step(step + 1, 0);
+        }
+        stream.end();
+        stream
+    };
+    let compared = account(&[window(1)], &[window(2)]).unwrap().compared;
+    assert_eq!((compared.steps, compared.announced), (2, 5));
+}
+
+#[test]
 fn another_number_of_steps_is_named() {
     let account = account(&[stream(1, &training(3))], &[stream(2, &training(4))]).unwrap();
     let finding = account.finding.unwrap();
@@ -691,7 +721,13 @@ fn nothing_compared_is_an_error_that_says_why() {
     let silent = account(&[stream(1, &[])], &[stream(1, &[])])
         .unwrap_err()
         .to_string();
-    assert!(silent.contains("no op ran"), "{silent}");
+    assert!(silent.contains("no op ran in the steps"), "{silent}");
+    // A file without ops still tells how many steps went by.
+    let mut late = streams::Stream::new(1);
+    (0..3).for_each(|step| late.step(step + 1, 0));
+    late.end();
+    let late = account(&[late.clone()], &[late]).unwrap_err().to_string();
+    assert!(late.contains("there were 3, from 0 on"), "{late}");
     let one_side = account(&[stream(1, &training(1))], &[])
         .unwrap_err()
         .to_string();

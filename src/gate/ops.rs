@@ -88,7 +88,7 @@ pub(super) fn name(
         Ok(folder)
     });
     runner.recording = None;
-    report.tell_ops(found)
+    report.tell_ops(asked, found)
 }
 
 /// The torch of the command.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::advice;
 use super::collective;
-use super::context::steps;
+use super::context::{recorded, steps};
 use super::detail::Detail;
 use super::finding::{Account, Change, Compared, Finding, Kind, Sides, Structure};
 use super::folder::{self, Pairs, Run};
@@ -37,8 +37,9 @@ pub(super) fn account(ours: &Run, theirs: &Run) -> Account {
             .flat_map(|member| &member.streams)
             .collect()
     };
-    let longest = streams(ours).into_iter().map(steps).max();
-    compared.steps = longest.unwrap_or(0);
+    let longest = |count: fn(&Stream) -> u64| streams(ours).into_iter().map(count).max();
+    compared.announced = longest(steps).unwrap_or(0);
+    compared.steps = longest(recorded).unwrap_or(0);
     let parted = parted(&walks);
     let mut others = Vec::new();
     let finding = match chosen(&parted) {

@@ -1,5 +1,6 @@
 //! A place where other ops ran, with the ops around it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::align::Gap;
@@ -16,6 +17,13 @@ const CONTEXT: usize = 4;
 /// How many steps a thread saw to their end; all of it is one where nothing announces that.
 pub(super) fn steps(stream: &Stream) -> u64 {
     stream.steps.max(1)
+}
+
+/// How many of them have recorded ops. What runs after the last one ended belongs to none.
+pub(super) fn recorded(stream: &Stream) -> u64 {
+    let numbers: BTreeSet<u64> = stream.ops.iter().map(|op| op.step).collect();
+    let last = steps(stream);
+    numbers.range(..last).count() as u64
 }
 
 /// How the ops of a gap differ.

@@ -299,8 +299,11 @@ pub struct Compared {
     pub processes: u64,
     /// Pairs of threads.
     pub threads: u64,
-    /// Steps of the reference.
+    /// Steps of the reference that were recorded.
     pub steps: u64,
+    /// Steps of the reference that ended.
+    #[serde(default)]
+    pub announced: u64,
     /// Pairs of ops.
     pub ops: u64,
     /// Results whose bytes were hashed on both sides.

@@ -38,7 +38,7 @@ impl Run {
             paths.par_iter().map(|path| Stream::open(path)).collect();
         let mut members: BTreeMap<(u64, String), Member> = BTreeMap::new();
         let mut notes = Vec::new();
-        let mut empty = 0;
+        let mut empty: Vec<Stream> = Vec::new();
         for (path, stream) in paths.iter().zip(found) {
             let Some(stream) = stream? else {
                 let name = path.file_name().unwrap_or_default().display();
@@ -46,7 +46,7 @@ impl Run {
                 continue;
             };
             if stream.ops.is_empty() {
-                empty += 1;
+                empty.push(stream);
                 continue;
             }
             let header = &stream.header;
@@ -65,10 +65,18 @@ impl Run {
             member.streams.push(stream);
         }
         if members.is_empty() {
-            let why = match (paths.len(), empty) {
-                (0, _) => "no process loaded the recorder: does the program use torch?",
-                (_, 0) => "every stream was cut off before anything was written",
-                _ => "torch was loaded, but no op ran in the steps that were asked for",
+            let steps = empty.iter().map(|stream| stream.steps).max();
+            let none = empty.iter().all(|stream| stream.ended && stream.began == 0);
+            let why = match (paths.len(), steps) {
+                (0, _) => "no process loaded the recorder: does the program use torch?".into(),
+                (_, None) => "every stream was cut off before anything was written".into(),
+                _ if none => "torch was loaded, and ran nothing".into(),
+                (_, Some(0)) => "torch was loaded, but no op ran in the steps that were asked for: no step was announced, so that everything \
+                     is step 0; `--step-marker NAME` names a range that ends a step"
+                    .into(),
+                (_, Some(steps)) => format!(
+                    "torch was loaded, but no op ran in the steps that were asked for: there were {steps}, from 0 on"
+                ),
             };
             return Err(Error::input(folder, format!("no op was recorded: {why}")));
         }

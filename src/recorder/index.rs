@@ -35,6 +35,7 @@ impl Stream {
             steps: 0,
             kept: Vec::new(),
             ended: false,
+            began: 0,
             torn: (whole > there).then_some(there),
             limit: None,
             skipped: BTreeMap::new(),
@@ -157,7 +158,8 @@ impl Stream {
 
     fn end(&mut self, cursor: &mut Cursor) -> Parsed<()> {
         cursor.byte()?;
-        for _ in 0..5 {
+        self.began = cursor.number()?;
+        for _ in 0..4 {
             cursor.number()?;
         }
         for _ in 0..op::count(cursor)? {

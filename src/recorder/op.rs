@@ -25,6 +25,8 @@ pub(super) const VIEW: u16 = 128;
 pub(super) const CAPTURED: u16 = 256;
 /// Its tensors are no plain ones.
 pub(super) const WRAPPED: u16 = 512;
+/// It runs while autograd's engine is at a node: the node's own ops, and hooks.
+pub(super) const ENGINE: u16 = 1024;
 
 /// What each flag means, in words for people.
 pub(super) const FLAGS: &[(u16, &str)] = &[
@@ -38,6 +40,7 @@ pub(super) const FLAGS: &[(u16, &str)] = &[
     (VIEW, "view"),
     (CAPTURED, "inside a captured graph or compiled region"),
     (WRAPPED, "wrapped tensors, not hashed"),
+    (ENGINE, "in the backward pass"),
 ];
 
 /// Scope of an ordinary op.

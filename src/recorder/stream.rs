@@ -85,6 +85,8 @@ pub(super) struct Stream {
     pub(super) kept: Vec<(usize, usize)>,
     /// It has an end mark.
     pub(super) ended: bool,
+    /// Ops that began, recorded or not; known at the end.
+    pub(super) began: u64,
     /// Bytes there are, where more should be.
     pub(super) torn: Option<usize>,
     /// The limit that was reached.

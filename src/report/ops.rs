@@ -60,6 +60,10 @@ pub fn compared(account: &Account) -> String {
         many(compared.threads, "thread"),
         many(compared.processes, "process"),
         match &account.steps_by {
+            Some(by) if compared.announced > compared.steps => {
+                let of = many(compared.announced, "step");
+                format!("{} of {of}, by {by}", thousands(compared.steps))
+            }
             Some(by) => format!("{}, by {by}", many(compared.steps, "step")),
             None => "no step was announced".into(),
         }

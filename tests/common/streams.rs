@@ -12,6 +12,7 @@ pub const ALERT: u16 = 8;
 pub const UNINITIALISED: u16 = 16;
 pub const RACE: u16 = 32;
 pub const VIEW: u16 = 128;
+pub const ENGINE: u16 = 1024;
 pub const WRITTEN: u8 = 1;
 pub const EXTERNAL: u8 = 2;
 pub const OVERLAP: u8 = 4;

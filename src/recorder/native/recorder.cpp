@@ -50,6 +50,11 @@ bool ends_step(const char* range) {
   return marker.empty() ? starts_with(range, "Optimizer.step#") : marker == range;
 }
 
+// Whether this is the engine's own record around a node and its hooks.
+bool in_engine(const RecordFunction& fn) {
+  return fn.scope() == RecordScope::FUNCTION && starts_with(fn.name(), "autograd::engine::evaluate_function");
+}
+
 uint32_t range_id(Stream& s) {
   if (s.ranges.empty()) return 0;
   auto& range = s.ranges.back();
@@ -88,8 +93,11 @@ void end(Stream& s, Frame& f);
 void start(Stream& s, const RecordFunction& fn) {
   const RecordScope scope = fn.scope();
   const Op* op = scope == RecordScope::FUNCTION ? recent_op(s, fn) : nullptr;
-  // The engine announces each node twice; the node itself says more.
-  if (op == nullptr && starts_with(fn.name(), "autograd::engine::evaluate_function")) return;
+  // The engine announces each node twice; the node itself says more. Hooks run in the first one only.
+  if (op == nullptr && in_engine(fn)) {
+    ++s.engine;
+    return;
+  }
   Frame* around = s.depth == 0 ? nullptr : s.frames[s.depth - 1].get();
   Frame& f = push_frame(s);
   f.fn = &fn;
@@ -118,6 +126,7 @@ void start(Stream& s, const RecordFunction& fn) {
     f.threads = at::get_num_threads();
     if (op == nullptr) f.name = s.intern(fn.name());
     if (s.compiled != 0) f.flags |= CAPTURED;
+    if (s.engine != 0) f.flags |= ENGINE;
     const auto inputs = fn.inputs();
     f.scalars = scalars_id(s, op, inputs);
     if (op != nullptr && op->random) {
@@ -327,6 +336,10 @@ void on_end(const RecordFunction& fn, at::ObserverContext*) {
   if (fn.isAsync()) return;
   guarded([&](Stream& s) {
     // Nearly always the innermost; Python may end ranges in any order, and one that began elsewhere is not ours.
+    if (in_engine(fn)) {
+      s.engine -= s.engine != 0;
+      return;
+    }
     size_t at = s.depth;
     while (at > 0 && (s.frames[at - 1]->fn != &fn || s.frames[at - 1]->ended)) --at;
     if (at == 0) return;
@@ -464,7 +477,10 @@ void start_with(const char* text) {
   p.on = true;
   {
     Busy busy;
-    current_stream();  // this thread is number 0
+    // This thread is number 0. Its file tells that the recorder was here, even if no step is recorded.
+    Stream* s = current_stream();
+    std::lock_guard<std::mutex> lock(s->mutex);
+    if (!s->opened) s->open();
   }
   p.callback = at::addGlobalCallback(at::RecordFunctionCallback(&on_start, &on_end)
                                          .needsInputs(true)

@@ -22,7 +22,7 @@ enum Kind : uint8_t { STRING = 1, OP = 2, STEP = 3, VALUES = 4, LIMIT = 5, FORK 
 
 enum Flag : uint16_t {
   LEAF = 1, THREW = 2, RANDOM = 4, ALERT = 8, UNINITIALISED = 16, RACE = 32, IN_PLACE = 64, VIEW = 128, CAPTURED = 256,
-  WRAPPED = 512
+  WRAPPED = 512, ENGINE = 1024
 };
 
 // An op, node or range that has begun and not ended.
@@ -84,6 +84,7 @@ struct Stream {
   };
   std::vector<Range> ranges;
   size_t compiled = 0;  // open ranges that are compiled regions
+  size_t engine = 0;    // nodes of autograd's graph that the engine is at, with their hooks
   // Strings already in the file. An id is never used for a second string.
   std::unordered_map<std::string, uint32_t> strings, scalars;
   uint32_t next_string = 0;
