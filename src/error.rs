@@ -273,7 +273,15 @@ impl Error {
             Self::Panicked { .. } => "mend the workload: this is its own code, not libtorch's".into(),
             Self::Io { .. } => "check that the path exists and may be read or written".into(),
             Self::Damaged { .. } => "make the file again; a damaged one is never compared".into(),
-            Self::Child { .. } => "look at its last words; `--keep DIR` keeps what the runs wrote, and a smaller batch or model helps if memory ran out".into(),
+            Self::Child { ended, .. } => {
+                let signs = ["signal 9", "exit code 137", "memory", "bad_alloc"];
+                let memory = if signs.iter().any(|sign| ended.contains(sign)) {
+                    ", and a smaller batch or model helps if memory ran out"
+                } else {
+                    ""
+                };
+                format!("look at its last words; `--keep DIR` keeps what the runs wrote{memory}")
+            }
             Self::Timeout { .. } => "raise --timeout, or look at why the workload hangs".into(),
             Self::TotalTimeout { .. } => "raise --total-timeout, or ask for fewer runs".into(),
             Self::Interrupted(_) => "start it again to get a verdict".into(),

@@ -98,7 +98,14 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         settle::settle(&mut report, &series, options, &result);
         reference::apply(&mut report, earlier.as_ref(), options, result);
         if let (Some(asked), Verdict::Diverged) = (&options.ops, report.verdict) {
-            ops::name(&mut report, asked, &mut runner, &wrote, &series, world)?;
+            ops::name(
+                &mut report,
+                (asked, options.mode),
+                &mut runner,
+                &wrote,
+                &series,
+                world,
+            )?;
         }
     }
     settle::describe(&mut report, &series, options, &plan, &runner, &wrote);

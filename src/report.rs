@@ -8,7 +8,7 @@ use crate::compare::{Compared, Growth, Metric, Mismatch, Status};
 use crate::difference::Value;
 use crate::error::{Error, Failure, Result};
 use crate::fingerprint::Fingerprint;
-use crate::knob::Setting;
+use crate::knob::{Mode, Setting};
 use crate::number::Number;
 use crate::recorder::{Account, Ops};
 use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
@@ -286,11 +286,16 @@ impl Report {
         self.reason = reason.into();
     }
 
-    /// Takes in what the op recorder found; a failure to find it decides nothing and becomes a note.
+    /// Takes in what the op recorder found, in runs of this mode; a failure to find it decides nothing and becomes a note.
     ///
     /// # Errors
     /// When a signal ended the search.
-    pub fn tell_ops(&mut self, asked: &Ops, found: Result<Account>) -> Result<()> {
+    pub fn tell_ops(
+        &mut self,
+        asked: &Ops,
+        mode: Option<Mode>,
+        found: Result<Account>,
+    ) -> Result<()> {
         match found {
             // Somebody wants it to end.
             Err(error @ Error::Interrupted(_)) => return Err(error),
@@ -301,7 +306,14 @@ impl Report {
                         first.op = Some(finding.place.op.clone());
                     }
                     // What is known of the op comes before what is always said.
-                    self.next.splice(..0, finding.advice.iter().cloned());
+                    let strict = mode == Some(Mode::Strict);
+                    let mut advice = finding.advice.clone();
+                    let all = advice.len();
+                    advice.retain(|line| !(strict && line.contains("--mode strict")));
+                    if advice.len() < all {
+                        advice.push("the flag is on already, and the op varies still: replace it, or run it on one thread".into());
+                    }
+                    self.next.splice(..0, advice);
                 } else if asked.window.is_some() {
                     let all = "no op differs in the recorded steps: `--ops` without steps records all of them";
                     self.next.insert(0, all.into());

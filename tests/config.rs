@@ -257,6 +257,11 @@ fn what_does_not_fit_is_refused_with_the_file_the_key_and_the_line() {
         ("[gate]\nmode = 'of'", ":2: mode: invalid value 'of'"),
         ("[gate]\ntimeout = 90", ":2: timeout: expected a string"),
         ("[gate]\ntimeout = 'soon'", ":2: timeout: invalid value"),
+        ("[gate]\nops = false", ":2: ops: expected true or a string"),
+        (
+            "[gate]\nops = 'x'",
+            ":2: ops: invalid value 'x' for '--ops[=<FIRST..LAST>]': `all`, one step",
+        ),
         (
             "[gate]\nignore = 'a'",
             ":2: ignore: expected an array of strings",

@@ -16,15 +16,17 @@ use samebits::dtype::Dtype;
 use samebits::fingerprint::{Fact, Fingerprint};
 use samebits::knob::{Origin, Setting};
 use samebits::number::Number;
+use samebits::recorder::Account;
 use samebits::report::format::FORMATS;
 use samebits::report::tensors::{Contents, Excepted, Layer, TensorReport};
 use samebits::report::{
-    Control, Divergence, Program, Report, Run, Subject, github, gitlab, html, json, junit, markdown,
+    Control, Divergence, Program, Report, Run, Subject, github, gitlab, html, json as saved, junit,
+    markdown, text,
 };
 use samebits::tolerance::Tolerance;
 use samebits::trace::{Key, Phase};
 use samebits::verdict::Verdict;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Each would break out of some format.
 const HOSTILE: &[&str] = &[
@@ -138,7 +140,47 @@ fn full(name: &str, verdict: Verdict) -> Report {
     }];
     found_in_traces(&mut report, name);
     found_in_files(&mut report, name);
+    report.ops = Some(found_by_the_recorder(name));
     report
+}
+
+/// An op that gave other bits, with every part of a finding.
+fn found_by_the_recorder(name: &str) -> Account {
+    let place = json!({
+        "op": "aten::put_", "overload": name, "parents": [name, "outer", "outer"], "step": 3, "occurrence": 1, "index": 9,
+        "phase": "backward", "range": name,
+    });
+    let outside = json!({
+        "dtype": name, "shape": [2], "strides": [1], "device": "cpu", "digest": null, "remarks": ["written", name],
+    });
+    let tensor = json!({
+        "arg": 0, "item": 1, "equal": false, "sides": {"reference": outside, "candidate": null},
+    });
+    let value = json!({"decimal": "1", "bits": "0x3f800000"});
+    let both = |value: &Value| json!({"reference": value, "candidate": value});
+    let finding = json!({
+        "kind": "op", "what": format!("it gave other bits: {name}"), "place": place,
+        "backward": {"node": name, "forward": place},
+        "process": {"role": "0/f1", "rank": {"RANK": name}, "argv": [name]}, "thread": {"number": 1, "role": "worker"},
+        "flags": [name], "alert": name, "scalars": {"reference": name, "candidate": "other"},
+        "threads": {"reference": 1, "candidate": 2}, "draws": null, "inputs": [tensor], "outputs": [tensor],
+        "first": {"output": true, "arg": 0, "index": 0, "position": [0], "values": both(&value), "ulp": 1, "differing": 1,
+            "numel": 2},
+        "structure": {"what": "extra", "without_partner": both(&json!(1)), "steps": both(&json!(1)), "before": [name],
+            "next": both(&json!([name]))},
+        "collective": place,
+        "wake": {"ops": 1, "of": 2, "steps": [{"step": 3, "ops": 1}], "first": [place], "last": place},
+        "besides": [{"kind": "rng", "what": name, "place": place, "ops": 2, "fix": name}],
+        "known": {"device": "cpu", "reason": name, "fix": name, "alternative": name, "source": "doc"},
+        "advice": [name],
+    });
+    let compared = json!({
+        "processes": 1, "threads": 1, "steps": 3, "announced": 5, "ops": 9, "hashed": 9, "unhashed": 1,
+    });
+    let account = json!({
+        "compared": compared, "steps_by": name, "finding": finding, "others": [name], "notes": [name],
+    });
+    serde_json::from_value(account).unwrap()
 }
 
 /// Two tensors with every kind of difference.
@@ -443,13 +485,13 @@ fn holds_everywhere(report: &Report) {
     let said = outputs(&github::outputs(report));
     assert_eq!(said["verdict"], report.verdict.name());
     assert_eq!(said["exit_code"], report.exit_code.to_string());
-    assert_eq!(said.len(), 5);
+    assert_eq!(said.len(), 6);
     is_markdown(&markdown::render(report));
     assert!(markdown::render(report).len() <= 65_000);
     let good = matches!(report.verdict, Verdict::Identical | Verdict::Close);
     assert_eq!(are_findings(&gitlab::render(report)).is_empty(), good);
-    let text = json::render(report);
-    assert_eq!(json::render(&json::read(&text).unwrap()), text);
+    let text = saved::render(report);
+    assert_eq!(saved::render(&saved::read(&text).unwrap()), text);
 }
 
 #[test]
@@ -481,7 +523,7 @@ fn every_verdict_is_the_same_in_every_format_on_standard_output_in_a_file_and_re
                 assert_eq!(again, (code, shown), "{words:?}");
             }
         }
-        let report = json::read(&fs::read_to_string(saved).unwrap()).unwrap();
+        let report = saved::read(&fs::read_to_string(saved).unwrap()).unwrap();
         assert_eq!(report.verdict, verdict);
         holds_everywhere(&report);
         let again = run(&["report", saved, "--format", "json"]).1;
@@ -523,6 +565,35 @@ fn hostile_names_stay_names() {
 }
 
 #[test]
+fn the_op_is_named_in_every_format() {
+    let report = full("w", Verdict::Diverged);
+    let formats: [fn(&Report) -> String; 7] = [
+        |report| text::render(report, text::Color::Plain),
+        saved::render,
+        junit::render,
+        html::render,
+        markdown::render,
+        github::annotations,
+        gitlab::render,
+    ];
+    for render in formats {
+        let said = render(&report);
+        let words = ["it gave other bits: w", "aten::put_"];
+        let found = words.map(|word| said.contains(word));
+        // A part of GitHub's commands escapes colons.
+        assert!(
+            found == [true, true] || said.contains("aten%3A%3Aput_"),
+            "{said}"
+        );
+    }
+    let op = &outputs(&github::outputs(&report))["op"];
+    assert!(
+        op.contains("outer > aten::put_") && !op.contains("outer > outer"),
+        "{op}"
+    );
+}
+
+#[test]
 fn a_suite_is_red_exactly_when_its_report_is() {
     for (verdict, failures, errors) in [
         (Verdict::Identical, 0, 0),
@@ -540,7 +611,7 @@ fn a_suite_is_red_exactly_when_its_report_is() {
     }
     let text = junit::render(&full("layer.weight", Verdict::Diverged));
     for wanted in [
-        r#"<failure message="why: layer.weight; first: step 3, backward, layer.weight: diverged in run 1" type="diverged">"#,
+        r#"<failure message="why: layer.weight; first: step 3, backward, layer.weight: diverged in run 1; op: it gave other bits: layer.weight; "#,
         r#"<property name="knob.cudnn.benchmark" value="layer.weight"/>"#,
         r#"<testcase classname="tensors" name="layer.weight">"#,
         r#"<testcase classname="runs" name="run 2 agrees with run 0">"#,
@@ -675,7 +746,7 @@ fn a_damaged_changed_or_newer_report_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
     let name = path.to_str().unwrap();
-    let whole = json::render(&full("w", Verdict::Diverged));
+    let whole = saved::render(&full("w", Verdict::Diverged));
     for (text, words) in [
         (whole[..whole.len() / 2].to_owned(), "not JSON"),
         (String::new(), "not JSON"),
@@ -713,7 +784,11 @@ fn a_damaged_changed_or_newer_report_is_refused() {
             "does not understand its field",
         ),
         (
-            whole.replacen("\"notes\"", "\"later\": {\"new\": 1},\n  \"notes\"", 1),
+            whole.replacen(
+                "\n  \"notes\"",
+                "\n  \"later\": {\"new\": 1},\n  \"notes\"",
+                1,
+            ),
             "its field later",
         ),
     ] {
@@ -751,7 +826,7 @@ proptest! {
         let tensor = &mut report.contents.as_mut().unwrap().tensors[1];
         tensor.atol = f64::from_bits(bits).abs();
         prop_assume!(!tensor.atol.is_nan());
-        let text = json::render(&report);
-        prop_assert_eq!(json::render(&json::read(&text).unwrap()), text);
+        let text = saved::render(&report);
+        prop_assert_eq!(saved::render(&saved::read(&text).unwrap()), text);
     }
 }

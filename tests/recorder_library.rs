@@ -76,19 +76,24 @@ fn a_library_is_compiled_once_for_one_libtorch_and_compiler() {
     assert!(first.starts_with(bench.path("cache")) && first.is_file());
     assert_eq!(bench.build().unwrap(), first);
     assert_eq!(bench.calls(), 1);
+    // A damaged one is made again.
+    let whole = fs::read(&first).unwrap();
+    fs::write(&first, &whole[1..]).unwrap();
+    assert_eq!(bench.build().unwrap(), first);
+    assert_eq!((bench.calls(), fs::read(&first).unwrap()), (2, whole));
     // A file of the same content with another date is the same libtorch.
     fs::write(bench.path("torch/lib/libtorch_cpu.so"), "content").unwrap();
-    assert_eq!((bench.build().unwrap(), bench.calls()), (first.clone(), 1));
+    assert_eq!((bench.build().unwrap(), bench.calls()), (first.clone(), 2));
     fs::write(bench.path("torch/lib/libtorch_cpu.so"), "changed").unwrap();
     let second = bench.build().unwrap();
-    assert!(second != first && bench.calls() == 2);
+    assert!(second != first && bench.calls() == 3);
     bench.compiler(
         "2.0",
         r#"while [ "$1" != -o ]; do shift; done; echo made > "$2""#,
     );
-    assert!(bench.build().unwrap() != second && bench.calls() == 3);
+    assert!(bench.build().unwrap() != second && bench.calls() == 4);
     let alert = bench.builder.alert().unwrap();
-    assert!(alert.is_file() && bench.builder.alert().unwrap() == alert && bench.calls() == 4);
+    assert!(alert.is_file() && bench.builder.alert().unwrap() == alert && bench.calls() == 5);
     let left = fs::read_dir(bench.path("cache")).unwrap().count();
     assert_eq!(left, 4, "nothing but libraries stays in the cache");
 }

@@ -47,5 +47,5 @@ pub(super) fn name(
         done += 1;
         Ok(folder)
     });
-    report.tell_ops(asked, found)
+    report.tell_ops(asked, Some(options.mode), found)
 }

@@ -86,7 +86,7 @@ pub struct Args {
     /// Flip the lowest bit of one element in every candidate, to watch the alarm: 3:first.weight:17, or init:…
     #[arg(long, value_name = "STEP:NAME:INDEX")]
     inject: Option<Inject>,
-    /// Where runs part, repeat them with the op recorder and name the op; of all steps, or of some: --ops=3..5
+    /// Where runs part, repeat them with the op recorder and name the op; of all steps (`all`), or of some: --ops=3..5
     #[arg(long, value_name = "FIRST..LAST", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     ops: Option<Window>,
     /// Prove by one more run that recording does not change the result

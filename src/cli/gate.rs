@@ -96,7 +96,7 @@ pub struct Args {
     /// Compare the result with one that --record wrote; on another stack that is not comparable
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
-    /// Where runs part, run again with the op recorder and name the op; of all steps, or of some: --ops=3..5
+    /// Where runs part, run again with the op recorder and name the op; of all steps (`all`), or of some: --ops=3..5
     #[arg(long, value_name = "FIRST..LAST", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     ops: Option<Window>,
     /// A named range (`torch.profiler.record_function`) whose end is the end of a step, where no optimiser of torch's announces it

@@ -8,6 +8,7 @@ use super::Series;
 use super::execute::{Runner, Wrote};
 use super::options::World;
 use crate::error::{Error, Result};
+use crate::knob::Mode;
 use crate::recorder::{Ops, Order, VARIABLE, library, search};
 use crate::report::Report;
 
@@ -44,7 +45,7 @@ impl Recording {
 /// When a signal ends it.
 pub(super) fn name(
     report: &mut Report,
-    asked: &Ops,
+    (asked, mode): (&Ops, Option<Mode>),
     runner: &mut Runner<'_>,
     wrote: &Wrote,
     series: &Series,
@@ -88,7 +89,7 @@ pub(super) fn name(
         Ok(folder)
     });
     runner.recording = None;
-    report.tell_ops(asked, found)
+    report.tell_ops(asked, mode, found)
 }
 
 /// The torch of the command.
@@ -109,8 +110,9 @@ fn torch(wrote: &Wrote) -> std::result::Result<Torch, String> {
             root: root.into(),
             preload: true,
         }),
-        ([], None) => Err("no Python process in the command loaded torch and samebits' hook with it; for a program that is not Python, let \
-             the variable LIBTORCH name the folder of its libtorch"
+        ([], None) => Err("no Python process in the command loaded torch and samebits' hook with it (`python -I` and -E, an emptied environment, a PYTHONPATH of \
+             the program's own and TORCH_DEVICE_BACKEND_AUTOLOAD=0 keep it away); for a program that is not Python, let the variable LIBTORCH \
+             name the folder of its libtorch"
             .into()),
         (more, _) => Err(format!("the command's processes load {} different torches", more.len())),
     }

@@ -1,7 +1,8 @@
 //! What a finding says in one sentence, and what to do about it: a table by kind, and what the place adds to it.
 
-use super::finding::{Change, Finding, Kind, Pairing, Structure};
+use super::finding::{Change, Finding, First, Kind, Pairing, Structure};
 use super::folder::full_name;
+use crate::difference::Value;
 
 /// What to do about one kind.
 #[derive(Debug)]
@@ -68,6 +69,12 @@ pub(super) fn advice(finding: &Finding) -> Vec<String> {
         lines.push(known.fix.clone());
         lines.extend((!known.alternative.is_empty()).then(|| format!("or: {}", known.alternative)));
     }
+    if finding.kind == Kind::Op && finding.first.as_ref().is_some_and(flushed) {
+        lines.push(
+            "one run has 0 where the other has a number below the normal range: torch.set_flush_denormal, or a library that sets the same flag of the CPU, differs between them"
+                .into(),
+        );
+    }
     let forked = finding.process.role.contains("/f");
     let draws = matches!(finding.kind, Kind::Rng | Kind::Outside | Kind::Argument);
     if forked && finding.kind == Kind::Outside {
@@ -97,6 +104,22 @@ pub(super) fn advice(finding: &Finding) -> Vec<String> {
         lines.extend(line);
     }
     lines
+}
+
+/// Whether one side has zero where the other has a number too small for its type's normal range.
+fn flushed(first: &First) -> bool {
+    let number = |value: &Value| value.decimal.parse::<f64>().ok().map(f64::abs);
+    let sides = [&first.values.reference, &first.values.candidate].map(number);
+    // Of the type whose bits these are.
+    let least = match first.values.reference.bits.len() {
+        10 => f64::from(f32::MIN_POSITIVE),
+        18 => f64::MIN_POSITIVE,
+        _ => return false,
+    };
+    let [Some(one), Some(other)] = sides else {
+        return false;
+    };
+    one.min(other) == 0.0 && one.max(other) > 0.0 && one.max(other) < least
 }
 
 /// The finding in one sentence.

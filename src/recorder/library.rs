@@ -165,13 +165,13 @@ impl Builder {
             .cache
             .iter()
             .map(|cache| cache.join(&name))
-            .find(|path| path.is_file())
+            .find(|path| intact(path))
         {
             return Ok(kept);
         }
         let folder = self.folder()?;
         let place = folder.join(name);
-        if place.is_file() {
+        if intact(&place) {
             return Ok(place);
         }
         let failed = |e: std::io::Error| {
@@ -213,6 +213,7 @@ impl Builder {
                 compiler.join(" ")
             ))
         })?;
+        seal(&made).map_err(failed)?;
         fs::rename(&made, &place).map_err(failed)?;
         Ok(place)
     }
@@ -239,6 +240,21 @@ impl Builder {
         let fresh = tempfile::Builder::new().prefix("samebits-").tempdir();
         fresh.map(tempfile::TempDir::keep).map_err(failed)
     }
+}
+
+/// Adds a file's digest at its end, where whoever loads a library does not look.
+fn seal(path: &Path) -> std::io::Result<()> {
+    let mut bytes = fs::read(path)?;
+    let digest = blake3::hash(&bytes);
+    bytes.extend(digest.as_bytes());
+    fs::write(path, bytes)
+}
+
+/// Whether a file is there as it was sealed: a damaged library is made again.
+fn intact(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    let sealed = bytes.split_last_chunk::<{ blake3::OUT_LEN }>();
+    sealed.is_some_and(|(bytes, digest)| blake3::hash(bytes).as_bytes() == digest)
 }
 
 /// The compiler's words and what it says of its version.

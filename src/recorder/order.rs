@@ -24,14 +24,15 @@ impl FromStr for Window {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let step = |text: &str| text.parse().ok();
-        if text == "all" {
+        // A file of settings says `true`.
+        if ["all", "true"].contains(&text) {
             return Ok(Self(None));
         }
         let window = match text.split_once("..") {
             Some((from, to)) => step(from).zip(step(to)).filter(|(from, to)| from <= to),
             None => step(text).map(|step| (step, step)),
         };
-        let wrong = "one step as in --ops=3, or the first and the last as in --ops=3..5";
+        let wrong = "`all`, one step as in --ops=3, or the first and the last as in --ops=3..5";
         window.map(|window| Self(Some(window))).ok_or(wrong.into())
     }
 }

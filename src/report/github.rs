@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::report::escape::{clean, one_line, shortened};
-use crate::report::{Report, markdown, words};
+use crate::report::{Report, markdown, ops, words};
 use crate::verdict::Verdict;
 
 /// GitHub shows ten annotations of each kind for a step.
@@ -74,6 +74,8 @@ fn message(report: &Report) -> String {
         let found = words::divergence(divergence);
         lines.extend(found.iter().map(|(label, text)| format!("{label}: {text}")));
     }
+    let op = report.ops.as_ref().and_then(ops::headline);
+    lines.extend(op.map(|op| format!("op: {op}")));
     lines.extend(report.next.iter().map(|next| format!("next: {next}")));
     lines.join("\n")
 }
@@ -115,10 +117,11 @@ pub fn summary(report: &Report, room: usize) -> String {
     markdown::within(report, room)
 }
 
-/// Lines for the file of outputs: `verdict`, `exit_code`, `reason_code`, `reason`, `first_divergence`.
+/// Lines for the file of outputs: `verdict`, `exit_code`, `reason_code`, `reason`, `first_divergence`, `op`.
 #[must_use]
 pub fn outputs(report: &Report) -> String {
     let first = report.first_divergence.as_ref().map(words::first);
+    let op = report.ops.as_ref().and_then(ops::headline);
     let mut out = String::new();
     for (name, value) in [
         ("verdict", report.verdict.to_string()),
@@ -126,6 +129,7 @@ pub fn outputs(report: &Report) -> String {
         ("reason_code", report.reason_code.clone()),
         ("reason", report.reason.clone()),
         ("first_divergence", first.unwrap_or_default()),
+        ("op", op.unwrap_or_default()),
     ] {
         let value = shortened(&one_line(&value), LONGEST);
         // A value must not be able to end itself and begin another output.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::report::escape::{self, one_line, shortened};
-use crate::report::{Report, words};
+use crate::report::{Report, ops, words};
 use crate::verdict::Verdict;
 
 /// Findings for tensors, besides the one for the report.
@@ -34,6 +34,9 @@ fn findings(report: &Report) -> Vec<Value> {
             let mut said = format!("{title}: {}", report.reason);
             if let Some(first) = &report.first_divergence {
                 said = format!("{said}; first: {}", words::first(first));
+            }
+            if let Some(op) = report.ops.as_ref().and_then(ops::headline) {
+                said = format!("{said}; op: {op}");
             }
             findings.push(finding(report, "diverged", &title, &said, "critical"));
         }

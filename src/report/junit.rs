@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::report::escape::{shortened, xml};
 use crate::report::tensors::TensorReport;
-use crate::report::{Report, table, words};
+use crate::report::{Report, ops, table, words};
 use crate::verdict::Verdict;
 
 /// Tensors that become cases, those that differ first; one more case stands for the others.
@@ -204,6 +204,8 @@ fn verdict(report: &Report) -> Case {
         .flat_map(words::divergence)
         .map(|(label, text)| format!("{label}: {text}"))
         .collect();
+    let found = report.ops.iter().flat_map(ops::lines);
+    more.extend(found.map(|(label, text)| format!("{label}: {text}")));
     more.extend(report.next.iter().map(|next| format!("next: {next}")));
     more.extend(report.notes.iter().map(|note| format!("note: {note}")));
     if !report.claim.is_empty() {
@@ -212,6 +214,9 @@ fn verdict(report: &Report) -> Case {
     let mut said = report.reason.clone();
     if let Some(first) = &report.first_divergence {
         let _ = write!(said, "; first: {}", words::first(first));
+    }
+    if let Some(op) = report.ops.as_ref().and_then(ops::headline) {
+        let _ = write!(said, "; op: {op}");
     }
     Case {
         class: "verdict".into(),

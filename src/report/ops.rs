@@ -49,6 +49,17 @@ pub fn lines(account: &Account) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// What was found, in one line for formats that have little room.
+#[must_use]
+pub fn headline(account: &Account) -> Option<String> {
+    let finding = account.finding.as_ref()?;
+    let mut text = finding.what.clone();
+    if !finding.place.op.is_empty() {
+        let _ = write!(text, "; {}", place(&finding.place));
+    }
+    Some(text)
+}
+
 /// How much was compared, and what is not known.
 #[must_use]
 pub fn compared(account: &Account) -> String {
@@ -139,7 +150,13 @@ fn besides(besides: &Besides) -> String {
 /// An op and where it is.
 fn place(place: &Place) -> String {
     let mut text = String::new();
-    for parent in &place.parents {
+    let mut around: Vec<&String> = place.parents.iter().collect();
+    // Transforms call an op by its own name, layer by layer.
+    around.dedup();
+    if around.last() == Some(&&place.op) {
+        around.pop();
+    }
+    for parent in around {
         let _ = write!(text, "{parent} > ");
     }
     text.push_str(&place.op);

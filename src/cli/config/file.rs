@@ -180,6 +180,9 @@ impl Reader<'_> {
                     other_base.map(|value| value.to_string()).ok()
                 }
                 (DeValue::Float(value), Kind::Number) => Some(value.as_str().to_owned()),
+                (DeValue::Boolean(true), Kind::Text) if flags::stands_alone(arg) => {
+                    Some("true".to_owned())
+                }
                 (DeValue::String(value), Kind::Word(_) | Kind::Text | Kind::List) => {
                     Some(value.to_string())
                 }
@@ -208,6 +211,9 @@ impl Reader<'_> {
                 value,
                 &format!("a string: {}", words.join(", ")),
             )?]),
+            (Kind::Text, _) if flags::stands_alone(arg) => {
+                Ok(vec![one(value, "true or a string")?])
+            }
             (Kind::Text, _) => Ok(vec![one(value, "a string")?]),
         }
     }

@@ -54,6 +54,12 @@ pub fn kind(arg: &Arg) -> Kind {
     }
 }
 
+/// Whether a text may be left out, the flag alone saying enough; then `true` stands for that.
+pub fn stands_alone(arg: &Arg) -> bool {
+    arg.get_num_args()
+        .is_some_and(|range| range.min_values() == 0)
+}
+
 /// The settings of a command: all that it takes but what is asked of `show-config` alone.
 pub fn all(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| is_setting(arg))

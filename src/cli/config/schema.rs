@@ -45,6 +45,9 @@ fn setting(arg: &Arg) -> Value {
         Kind::Whole => json!({ "type": "integer", "minimum": 0 }),
         Kind::Number => json!({ "type": "number" }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
+        Kind::Text if flags::stands_alone(arg) => {
+            json!({ "anyOf": [{ "type": "string" }, { "const": true }] })
+        }
         Kind::Text => json!({ "type": "string" }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
     };
