@@ -314,9 +314,13 @@ impl Report {
                         advice.push("the flag is on already, and the op varies still: replace it, or run it on one thread".into());
                     }
                     self.next.splice(..0, advice);
-                } else if asked.window.is_some() {
-                    let all = "no op differs in the recorded steps: `--ops` without steps records all of them";
-                    self.next.insert(0, all.into());
+                } else {
+                    let next = if asked.window.is_some() {
+                        "no op differs in the recorded steps: `--ops` without steps records all of them"
+                    } else {
+                        "no op differs in any recorded run: try again if the runs part once in a while; else what parts them is not torch's, as files, NumPy or a clock"
+                    };
+                    self.next.insert(0, next.into());
                 }
                 if let (Some(marker), None) = (&asked.marker, &account.steps_by) {
                     self.notes.push(format!(

@@ -93,6 +93,34 @@ fn a_program_that_repeats_itself_passes_and_one_that_does_not_is_caught() {
     assert_eq!(code, 0);
 }
 
+/// `samebits gate -- … > gate.json 2> gate.log`, as everybody writes it.
+#[test]
+fn the_files_that_its_own_words_go_to_are_not_the_commands() {
+    for flags in [&[][..], &["--workdir", "inplace"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| fs::File::create(folder.path().join(name)).unwrap();
+        let status = command(folder.path(), flags, "seq 9 > a.txt")
+            .stdout(file("gate.json"))
+            .stderr(file("gate.log"))
+            .status()
+            .unwrap();
+        let said = fs::read_to_string(folder.path().join("gate.json")).unwrap();
+        assert_eq!(status.code(), Some(0), "{said}");
+        let log = fs::read_to_string(folder.path().join("gate.log")).unwrap();
+        assert!(log.contains("run 0"), "{log}");
+        let report: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(report["compared"]["entries"], 1, "{report}");
+    }
+    // Another program's file that grows meanwhile is said.
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("other.log");
+    fs::write(&log, "").unwrap();
+    let script = format!("echo x >> {}; seq 9 > a.txt", log.display());
+    let (code, report) = report(command(folder.path(), &[], &script));
+    assert_eq!(code, 2);
+    assert!(word(&report, "reason").contains("it changed while the gate was running"));
+}
+
 #[test]
 fn where_nothing_was_compared_nothing_is_green() {
     for (flags, script, code) in [

@@ -181,7 +181,7 @@ impl Source {
             if Stamp::of(&from) != Some(*stamp) {
                 return Err(Error::input(
                     &from,
-                    "it changed while the gate was running; start again",
+                    "it changed while the gate was running; if another program writes it (as `| tee` does), let it write elsewhere or git ignore it",
                 ));
             }
             // Most files stand beside the one before.

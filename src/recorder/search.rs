@@ -27,9 +27,7 @@ pub struct Wanted {
 pub fn search(mut record: impl FnMut(Wanted) -> Result<PathBuf>) -> Result<Account> {
     let mut account = series(&mut record, None)?;
     if account.finding.is_none() {
-        account.notes.push(format!(
-            "in {RUNS} recorded runs no op differs: try again if the runs part once in a while; else what parts them is not torch's, as files, NumPy or a clock"
-        ));
+        account.notes.push(format!("{RUNS} runs were recorded"));
     }
     let Some(place) = place(&account).filter(|_| wants_values(&account)) else {
         return Ok(account);
