@@ -31,7 +31,7 @@ mod wake;
 mod walk;
 
 pub use finding::{Account, Finding, Kind, Place};
-pub use order::{Ops, Order, VARIABLE, Window};
+pub use order::{Ops, Order, Steps, VARIABLE};
 pub use search::{Wanted, search};
 
 /// Compares what two runs did, from the folders that hold their streams.

@@ -10,7 +10,7 @@ use crate::error::{Error, Failure, Result};
 use crate::fingerprint::Fingerprint;
 use crate::knob::{Mode, Setting};
 use crate::number::Number;
-use crate::recorder::{Account, Ops};
+use crate::recorder::{Account, Ops, Steps};
 use crate::report::tensors::{Contents, Excepted, Excerpt, Outside};
 use crate::trace::{Key, Phase};
 use crate::verdict::Verdict;
@@ -315,8 +315,8 @@ impl Report {
                     }
                     self.next.splice(..0, advice);
                 } else {
-                    let next = if asked.window.is_some() {
-                        "no op differs in the recorded steps: `--ops` without steps records all of them"
+                    let next = if matches!(asked.steps, Steps::Range(..) | Steps::Last(_)) {
+                        "no op differs in the recorded steps: `--ops=all` records all of them"
                     } else {
                         "no op differs in any recorded run: try again if the runs part once in a while; else what parts them is not torch's, as files, NumPy or a clock"
                     };

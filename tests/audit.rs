@@ -705,6 +705,17 @@ fn the_op_that_adds_in_any_order_is_named_with_the_op_of_the_forward_pass_that_i
         "{finding}"
     );
     assert_eq!(report["first_divergence"]["op"], "aten::_index_put_impl_");
+    // Step 0 is where the traces part, and all that is recorded.
+    let compared = &report["ops"]["compared"];
+    assert_eq!(
+        (&compared["steps"], &compared["announced"]),
+        (&1.into(), &15.into()),
+        "{compared}"
+    );
+    // Where nothing parts in the steps asked for, that is said.
+    let (report, _) = audit("gather --mode off --runs 4 --ops=14..14");
+    let kind = &report["ops"]["finding"]["kind"];
+    assert!(kind == "before" || kind.is_null(), "{report}");
     // Nothing is looked for where nothing parts.
     let (report, code) = audit("mlp --steps 2 --ops");
     assert_eq!((code, &report["ops"]), (0, &Value::Null), "{report}");

@@ -260,7 +260,7 @@ fn what_does_not_fit_is_refused_with_the_file_the_key_and_the_line() {
         ("[gate]\nops = false", ":2: ops: expected true or a string"),
         (
             "[gate]\nops = 'x'",
-            ":2: ops: invalid value 'x' for '--ops[=<FIRST..LAST>]': `all`, one step",
+            ":2: ops: invalid value 'x' for '--ops[=<STEPS>]': `all`, one step",
         ),
         (
             "[gate]\nignore = 'a'",

@@ -416,8 +416,31 @@ fn a_difference_that_is_there_when_recording_begins_is_not_blamed_on_data() {
     let at = find(&other, "aten::to", 1);
     spoil(&mut other, at);
     other[at].inputs[0].digest = Some(9);
-    let account = account(&[stream(1, &late(training(3)))], &[stream(2, &late(other))]).unwrap();
+    let account =
+        self::account(&[stream(1, &late(training(3)))], &[stream(2, &late(other))]).unwrap();
     assert_eq!(account.finding.unwrap().kind, Kind::Before);
+    // So is what an op made that was recorded and dropped again: the last steps of many are kept.
+    let kept = |digest| {
+        let mut ops = late(training(3));
+        let at = find(&ops, "aten::mm", 1);
+        (ops[at].inputs[0].storage, ops[at].inputs[0].digest) = (55, Some(digest));
+        ops[at].outputs[0].digest = Some(digest);
+        ops
+    };
+    let lately = |digest, change: &dyn Fn(&mut Vec<Op>)| {
+        let mut ops = kept(digest);
+        change(&mut ops);
+        stream(1, &ops)
+    };
+    let dropped: &dyn Fn(&mut Vec<Op>) = &|_| {};
+    let written: &dyn Fn(&mut Vec<Op>) = &|ops| {
+        let at = find(ops, "aten::mse_loss", 1);
+        ops[at].outputs[0].storage = 55;
+    };
+    for (change, kind) in [(dropped, Kind::Before), (written, Kind::UnrecordedWrite)] {
+        let account = self::account(&[lately(4, change)], &[lately(5, change)]).unwrap();
+        assert_eq!(account.finding.unwrap().kind, kind);
+    }
     // A number is made where it is used.
     let with = |digest| {
         let mut ops = late(training(3));

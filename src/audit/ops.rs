@@ -5,7 +5,7 @@ use std::fs;
 use super::place::Place;
 use super::{Options, World, execute};
 use crate::error::{Error, Result};
-use crate::recorder::{Ops, Order, search};
+use crate::recorder::{Account, Kind, Ops, Order, Steps, search};
 use crate::report::Report;
 use crate::spec::{Capture, Spec};
 
@@ -23,29 +23,55 @@ pub(super) fn name(
     world: &mut World,
 ) -> Result<()> {
     let mut done = 0;
-    let found = search(|wanted| {
-        (world.progress)(&format!("{}: recording ops, run {done}", specs[0].workload));
-        let folder = place.path.join(format!("ops-{done}"));
-        fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
-        let order = Order {
-            folder: folder.clone(),
-            ops: asked.clone(),
-            keep: wanted.keep,
-        };
-        let spec = Spec {
-            capture: Capture::Final,
-            recorder: Some(order.text()),
-            out: place.path.join(format!("ops-trace-{done}")),
-            ..specs[if wanted.candidate { diverged } else { 0 }].clone()
-        };
-        execute(
-            std::slice::from_ref(&spec),
-            options,
-            world,
-            specs.len() + done,
-        )?;
-        done += 1;
-        Ok(folder)
-    });
-    report.tell_ops(asked, Some(options.mode), found)
+    let mut look = |ops: &Ops| {
+        search(|wanted| {
+            (world.progress)(&format!("{}: recording ops, run {done}", specs[0].workload));
+            let folder = place.path.join(format!("ops-{done}"));
+            fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
+            let order = Order {
+                folder: folder.clone(),
+                ops: ops.clone(),
+                keep: wanted.keep,
+            };
+            let spec = Spec {
+                capture: Capture::Final,
+                recorder: Some(order.text()),
+                out: place.path.join(format!("ops-trace-{done}")),
+                ..specs[if wanted.candidate { diverged } else { 0 }].clone()
+            };
+            let number = specs.len() + done;
+            execute(std::slice::from_ref(&spec), options, world, number)?;
+            done += 1;
+            Ok(folder)
+        })
+    };
+    let with = |steps| Ops {
+        steps,
+        ..asked.clone()
+    };
+    let given = asked.steps;
+    let step = report
+        .first_divergence
+        .as_ref()
+        .and_then(|first| first.step);
+    let around = step.map(|step| with(Steps::Range(step.saturating_sub(1), step)));
+    let (mut asked, mut found) = match (asked.steps, around) {
+        (Steps::Auto, Some(around)) => {
+            let found = look(&around);
+            (around, found)
+        }
+        _ => (asked.clone(), look(asked)),
+    };
+    // It may part elsewhere this time.
+    if given == Steps::Auto && asked.steps != Steps::Auto && !found.as_ref().is_ok_and(names) {
+        asked = with(Steps::All);
+        found = look(&asked);
+    }
+    report.tell_ops(&asked, Some(options.mode), found)
+}
+
+/// Whether an account names what parted the runs, and not only that something did earlier.
+fn names(account: &Account) -> bool {
+    let finding = account.finding.as_ref();
+    finding.is_some_and(|finding| finding.kind != Kind::Before)
 }

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use samebits::audit::{Named, Options, World, audit};
 use samebits::dtype::Dtype;
 use samebits::error::Error;
-use samebits::recorder::{Ops, Window};
+use samebits::recorder::{Ops, Steps};
 use samebits::report::Report;
 use samebits::spec::{Inject, Inputs};
 use samebits::tolerance::Tolerance;
@@ -86,9 +86,9 @@ pub struct Args {
     /// Flip the lowest bit of one element in every candidate, to watch the alarm: 3:first.weight:17, or init:…
     #[arg(long, value_name = "STEP:NAME:INDEX")]
     inject: Option<Inject>,
-    /// Where runs part, repeat them with the op recorder and name the op; of all steps (`all`), or of some: --ops=3..5
-    #[arg(long, value_name = "FIRST..LAST", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
-    ops: Option<Window>,
+    /// Where runs part, repeat them with the op recorder and name the op; of the steps around the first divergence, of all, of 3..5, or of those before the end: last:5
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    ops: Option<Steps>,
     /// Prove by one more run that recording does not change the result
     #[arg(long)]
     prove_observer: bool,
@@ -200,8 +200,8 @@ fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
         inject: args.inject.clone(),
         prove_observer: args.prove_observer,
         keep: args.keep.clone(),
-        ops: args.ops.map(|window| Ops {
-            window: window.0,
+        ops: args.ops.map(|steps| Ops {
+            steps,
             marker: None,
         }),
         inputs: Inputs {

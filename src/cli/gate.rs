@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use samebits::error::Error;
 use samebits::gate::{Options, Runs, Workdir, World, gate};
 use samebits::knob;
-use samebits::recorder::{Ops, Window};
+use samebits::recorder::{Ops, Steps};
 use samebits::report::Report;
 
 use crate::cli::config::{Choice, Config};
@@ -96,9 +96,9 @@ pub struct Args {
     /// Compare the result with one that --record wrote; on another stack that is not comparable
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
-    /// Where runs part, run again with the op recorder and name the op; of all steps (`all`), or of some: --ops=3..5
-    #[arg(long, value_name = "FIRST..LAST", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
-    ops: Option<Window>,
+    /// Where runs part, run again with the op recorder and name the op; of all steps, of 3..5, or of those before the end: last:5
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    ops: Option<Steps>,
     /// A named range (`torch.profiler.record_function`) whose end is the end of a step, where no optimiser of torch's announces it
     #[arg(long, value_name = "NAME", requires = "ops")]
     step_marker: Option<String>,
@@ -185,8 +185,8 @@ fn options(args: &Args, config: &Config) -> samebits::error::Result<Options> {
         keep: args.keep.clone(),
         record: args.record.clone(),
         reference: args.reference.clone(),
-        ops: args.ops.map(|window| Ops {
-            window: window.0,
+        ops: args.ops.map(|steps| Ops {
+            steps,
             marker: args.step_marker.clone(),
         }),
     })

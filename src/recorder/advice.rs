@@ -150,7 +150,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
             }
         }
         Kind::Before => format!(
-            "{} of {op} differs where recording begins, and no recorded op made it: it is older, or came from outside in this step",
+            "{} of {op} differs where recording begins, and no recorded op made it: it is older, or came from outside",
             which(&finding.inputs, "argument")
         ),
         Kind::Rng => rng(finding, &op),

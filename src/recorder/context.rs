@@ -16,7 +16,9 @@ const CONTEXT: usize = 4;
 
 /// How many steps a thread saw to their end; all of it is one where nothing announces that.
 pub(super) fn steps(stream: &Stream) -> u64 {
-    stream.steps.max(1)
+    // samebits' own loop says that a step begins, all others that one has ended.
+    let begun = u64::from(stream.stepped().as_deref() == Some("samebits"));
+    (stream.steps + begun).max(1)
 }
 
 /// How many of them have recorded ops. What runs after the last one ended belongs to none.

@@ -72,11 +72,11 @@ impl Stream {
             1 => self.texts.define(cursor)?,
             2 => self.op(cursor)?,
             3 => {
-                cursor.number()?;
+                let step = cursor.number()?;
                 let source = self.texts.place(cursor.number()?)?;
                 cursor.number()?;
                 self.stepped.get_or_insert(source);
-                self.steps += 1;
+                self.steps = self.steps.max(step);
             }
             4 => {
                 self.kept.push((cursor.at(), cursor.at() + cursor.left()));

@@ -140,7 +140,7 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
     let results = |same: Same| outputs.iter().any(|(_, _, found)| *found == same);
     let agree = !outputs.is_empty() && outputs.iter().all(|(_, _, found)| *found == Same::Equal);
     let read = reads(ours, &one) && !agree;
-    let written = overwrites(ours, &one);
+    let overwriting = overwrites(ours, &one);
     let inputs = side_by_side(ours, &one.inputs, theirs, &two.inputs);
     let inputs = without_scratch(ours, &one, inputs);
     let input = |flag: u8, wanted: &[Same]| {
@@ -149,7 +149,7 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
                 .iter()
                 .chain(other)
                 .fold(0, |flags, tensor| flags | tensor.flags);
-            let overwritten = written && flags & op::WRITTEN != 0;
+            let overwritten = overwriting && flags & op::WRITTEN != 0;
             !overwritten && flags & flag == flag && wanted.contains(found)
         })
     };
@@ -179,10 +179,14 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
                 .map(|(one, other)| (one.storage, other.storage));
             *same == Same::Differs && storages.is_some_and(|(one, other)| one != other)
         });
-        return Some(if other {
-            Kind::Structure
-        } else {
-            Kind::UnrecordedWrite
+        let older = late(ours)
+            && inputs.iter().any(|(one, _, same)| {
+                *same == Same::Differs && one.is_some_and(|one| !written(ours, at, one.storage))
+            });
+        return Some(match (older, other) {
+            (true, _) => Kind::Before,
+            (false, true) => Kind::Structure,
+            (false, false) => Kind::UnrecordedWrite,
         });
     }
     if results(Same::Differs) {
@@ -201,6 +205,9 @@ pub(super) fn by_itself(ours: &Stream, at: usize, theirs: &Stream, other: usize)
     let (one, two) = (ours.whole(at), theirs.whole(other));
     let inputs = side_by_side(ours, &one.inputs, theirs, &two.inputs);
     let equal = inputs.iter().all(|(_, _, same)| *same == Same::Equal);
+    if !equal && one.head.rng == Rng::None && two.head.rng == Rng::None {
+        return None;
+    }
     let kind = judge(ours, at, theirs, other)?;
     let own = match kind {
         Kind::Rng => true,
@@ -264,6 +271,18 @@ fn number(stream: &Stream, inputs: &[(Option<&Tensor>, Option<&Tensor>, Same)]) 
             let wide = ["float64", "int64", "bool", "complex128"];
             tensor.sizes().next().is_none() && wide.contains(&stream.words(tensor.dtype).as_str())
         })
+}
+
+/// Whether a recorded op before this one wrote to a piece of memory.
+fn written(stream: &Stream, at: usize, storage: u64) -> bool {
+    (0..at).any(|earlier| {
+        let whole = stream.whole(earlier);
+        let made = whole.outputs.iter();
+        let mut made = made.filter(|tensor| tensor.state != op::STATE_VIEW);
+        let mut given = whole.inputs.iter();
+        made.any(|tensor| tensor.storage == storage)
+            || given.any(|tensor| tensor.storage == storage && tensor.flags & op::WRITTEN != 0)
+    })
 }
 
 /// Whether recording began after the program did.

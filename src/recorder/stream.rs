@@ -79,7 +79,7 @@ pub(super) struct Stream {
     pub(super) keys: Vec<u64>,
     /// What announced the end of the first step.
     pub(super) stepped: Option<TextId>,
-    /// How many steps ended.
+    /// The last step that was announced: as many ended before it.
     pub(super) steps: u64,
     /// Where the records of kept values begin and end.
     pub(super) kept: Vec<(usize, usize)>,
