@@ -40,8 +40,9 @@ pub use search::{Wanted, search};
 /// When a folder cannot be read, a stream is damaged, or nothing was recorded that could be compared. A stream that was
 /// cut off is read as far as it goes, and the account says so.
 pub fn compare(reference: &Path, candidate: &Path) -> Result<Account> {
-    let ours = folder::Run::open(reference)?;
-    let theirs = folder::Run::open(candidate)?;
+    let mut ours = folder::Run::open(reference)?;
+    let mut theirs = folder::Run::open(candidate)?;
+    folder::Run::in_step(&mut ours, &mut theirs);
     let account = cause::account(&ours, &theirs);
     for run in [&ours, &theirs] {
         run.check()?;

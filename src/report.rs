@@ -311,11 +311,17 @@ impl Report {
                     let all = advice.len();
                     advice.retain(|line| !(strict && line.contains("--mode strict")));
                     if advice.len() < all {
-                        advice.push("the flag is on already, and the op varies still: replace it, or run it on one thread".into());
+                        advice.push("torch.use_deterministic_algorithms is on already, and the op varies still: replace it, or run it with torch.set_num_threads(1)".into());
                     }
                     self.next.splice(..0, advice);
                 } else {
-                    let next = if matches!(asked.steps, Steps::Range(..) | Steps::Last(_)) {
+                    let cut = account
+                        .notes
+                        .iter()
+                        .any(|note| note.contains("the limit on"));
+                    let next = if cut {
+                        "the recording reached its limit before its end: `--ops=FIRST..LAST` or `--ops=last:5` records less"
+                    } else if matches!(asked.steps, Steps::Range(..) | Steps::Last(_)) {
                         "no op differs in the recorded steps: `--ops=all` records all of them"
                     } else {
                         "no op differs in any recorded run: try again if the runs part once in a while; else what parts them is not torch's, as files, NumPy or a clock"

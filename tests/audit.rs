@@ -712,10 +712,25 @@ fn the_op_that_adds_in_any_order_is_named_with_the_op_of_the_forward_pass_that_i
         (&1.into(), &15.into()),
         "{compared}"
     );
+    // The last steps alone begin after it parted.
+    let (report, _) = audit("gather --mode off --runs 4 --steps 9 --ops=last:2");
+    let (finding, compared) = (&report["ops"]["finding"], &report["ops"]["compared"]);
+    assert_eq!(finding["kind"], "before", "{report}");
+    assert!(compared["steps"].as_u64().unwrap() < 5, "{compared}");
     // Where nothing parts in the steps asked for, that is said.
     let (report, _) = audit("gather --mode off --runs 4 --ops=14..14");
-    let kind = &report["ops"]["finding"]["kind"];
-    assert!(kind == "before" || kind.is_null(), "{report}");
+    let (found, next) = (&report["ops"]["finding"], &report["next"][0]);
+    let said = next.as_str().unwrap();
+    match found["kind"].as_str() {
+        Some(kind) => assert!(
+            kind == "before" && said.contains("from an earlier step"),
+            "{report}"
+        ),
+        None => assert!(
+            report["ops"].is_object() && said.contains("--ops=all"),
+            "{report}"
+        ),
+    }
     // Nothing is looked for where nothing parts.
     let (report, code) = audit("mlp --steps 2 --ops");
     assert_eq!((code, &report["ops"]), (0, &Value::Null), "{report}");

@@ -442,16 +442,20 @@ fn a_difference_that_is_there_when_recording_begins_is_not_blamed_on_data() {
         assert_eq!(account.finding.unwrap().kind, kind);
     }
     // A number is made where it is used.
-    let with = |digest| {
+    let with = |digest, flag| {
         let mut ops = late(training(3));
         let at = find(&ops, "aten::to", 1);
         let one = &mut ops[at].inputs[0];
         (one.sizes, one.dtype, one.digest) = (Vec::new(), "float64", Some(digest));
+        one.flags |= flag;
         ops[at].outputs[0].digest = Some(digest);
         ops
     };
-    let account = self::account(&[stream(1, &with(4))], &[stream(2, &with(5))]).unwrap();
-    assert_eq!(account.finding.unwrap().kind, Kind::Argument);
+    for (flag, kind) in [(streams::NUMBER, Kind::Argument), (0, Kind::Before)] {
+        let account =
+            self::account(&[stream(1, &with(4, flag))], &[stream(2, &with(5, flag))]).unwrap();
+        assert_eq!(account.finding.unwrap().kind, kind);
+    }
 }
 
 #[test]
@@ -598,6 +602,63 @@ fn recorded_steps_are_told_from_those_that_ended() {
     assert_eq!((compared.steps, compared.announced), (2, 5));
 }
 
+/// The last steps of runs of another length are other steps.
+#[test]
+fn steps_that_one_recording_alone_kept_are_left_out() {
+    let last = |steps: u64, first: u64, pid| {
+        let mut ops = training(steps);
+        ops.retain(|op| op.step >= first);
+        stream(pid, &ops)
+    };
+    let account = account(&[last(6, 2, 1)], &[last(8, 4, 2)]).unwrap();
+    let note = account
+        .notes
+        .iter()
+        .find(|note| note.contains("from step 4 on"));
+    assert!(note.is_some(), "{:?}", account.notes);
+    assert_eq!(account.compared.ops, 20);
+    let finding = account.finding.unwrap();
+    assert_eq!(
+        (finding.kind, finding.structure.unwrap().what),
+        (Kind::Structure, Change::Steps)
+    );
+    let same = self::account(&[last(6, 2, 1)], &[last(6, 2, 2)]).unwrap();
+    assert_eq!((same.finding, same.compared.ops), (None, 40));
+}
+
+#[test]
+fn an_optimiser_that_leaves_one_update_out_is_no_shorter_run() {
+    let mut ops = training(3);
+    renumber(&mut ops);
+    let mut other = ops.clone();
+    other.retain(|op| {
+        op.step != 1 || !["Optimizer.step#SGD.step", "aten::add_"].contains(&op.name.as_str())
+    });
+    for op in ops
+        .iter_mut()
+        .chain(&mut other)
+        .filter(|op| op.name == "aten::add_")
+    {
+        op.range = "Optimizer.step#SGD.step".into();
+    }
+    renumber(&mut other);
+    let mut fewer = streams::Stream::new(2);
+    for op in &other {
+        // The first step ends; the next one ends without an update, and so without a word.
+        if op.step == 1 && op.name == "aten::to" {
+            fewer.step(1, op.index);
+        }
+        fewer.op(op);
+    }
+    fewer.step(2, 99);
+    fewer.end();
+    let finding = account(&[stream(1, &ops)], &[fewer])
+        .unwrap()
+        .finding
+        .unwrap();
+    assert_eq!(finding.structure.unwrap().what, Change::Missing);
+}
+
 #[test]
 fn another_number_of_steps_is_named() {
     let account = account(&[stream(1, &training(3))], &[stream(2, &training(4))]).unwrap();
@@ -738,7 +799,7 @@ fn kept_values_show_the_first_element_that_differs() {
 fn nothing_compared_is_an_error_that_says_why() {
     let nothing = account(&[], &[]).unwrap_err().to_string();
     assert!(
-        nothing.contains("no process loaded the recorder"),
+        nothing.contains("no process ran an op under the recorder"),
         "{nothing}"
     );
     let silent = account(&[stream(1, &[])], &[stream(1, &[])])

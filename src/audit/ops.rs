@@ -63,9 +63,12 @@ pub(super) fn name(
         _ => (asked.clone(), look(asked)),
     };
     // It may part elsewhere this time.
-    if given == Steps::Auto && asked.steps != Steps::Auto && !found.as_ref().is_ok_and(names) {
-        asked = with(Steps::All);
-        found = look(&asked);
+    let again = found.as_ref().is_ok_and(|account| !names(account));
+    if given == Steps::Auto && asked.steps != Steps::Auto && again {
+        let all = look(&with(Steps::All));
+        if all.as_ref().is_ok_and(|account| account.finding.is_some()) {
+            (asked, found) = (with(Steps::All), all);
+        }
     }
     report.tell_ops(&asked, Some(options.mode), found)
 }

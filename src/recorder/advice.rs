@@ -77,15 +77,15 @@ pub(super) fn advice(finding: &Finding) -> Vec<String> {
     }
     let forked = finding.process.role.contains("/f");
     let draws = matches!(finding.kind, Kind::Rng | Kind::Outside | Kind::Argument);
-    if forked && finding.kind == Kind::Outside {
-        lines.push(
-            "memory shared with another process (share_memory_(), torch.multiprocessing) holds what the other one wrote last: let one process write at a time"
-                .into(),
-        );
-    }
     if forked && draws {
         lines.push(
             "this is a forked process; if it is a DataLoader's worker, give the DataLoader generator=torch.Generator().manual_seed(0), from which its workers' seeds come, and a worker_init_fn that seeds random and NumPy with torch.initial_seed() % 2**32"
+                .into(),
+        );
+    }
+    if forked && finding.kind == Kind::Outside {
+        lines.push(
+            "memory shared with another process (share_memory_(), torch.multiprocessing) holds what the other one wrote last: let one process write at a time"
                 .into(),
         );
     }

@@ -159,7 +159,7 @@ fn parted<'a>(walks: &'a [Walk<'a>]) -> Vec<Parted<'a>> {
         };
         let name = stream.words(stream.head(at).name);
         let sent = match &event.what {
-            What::Pair(at, other, Kind::Outside) => {
+            What::Pair(at, other, Kind::Outside | Kind::Before) => {
                 let (one, two) = ((lane.ours, *at), (lane.theirs, *other));
                 collective::brought(walk.ours, one, two).is_some()
             }

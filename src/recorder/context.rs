@@ -67,13 +67,19 @@ pub(super) fn structure(lane: &Lane, gap: &Gap) -> Structure {
     }
 }
 
-/// Whether a step comes to its end among these ops.
+/// Whether a step comes to its end among these ops, and more of it than its end: an optimiser may leave one out.
 fn ends_step(stream: &Stream, range: &std::ops::Range<usize>) -> bool {
-    let ops = stream.ops[range.clone()].iter();
-    let mut ranges = ops
-        .zip(range.clone())
-        .filter(|(op, _)| op.scope == op::USER);
-    ranges.any(|(_, at)| Some(stream.words(stream.head(at).name)) == stream.stepped())
+    let Some(end) = stream.stepped() else {
+        return false;
+    };
+    let (mut ended, mut more) = (false, false);
+    for at in range.clone() {
+        let head = stream.head(at);
+        let is_end = head.scope == op::USER && stream.words(head.name) == end;
+        ended |= is_end;
+        more |= !is_end && stream.words(head.range) != end;
+    }
+    ended && more
 }
 
 /// An op in one line: its name and what came out of it.

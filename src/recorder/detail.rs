@@ -138,9 +138,12 @@ impl<'a> Detail<'a> {
         finding.inputs = pairings(ours, &one.inputs, theirs, &two.inputs);
         finding.outputs = pairings(ours, &one.outputs, theirs, &two.outputs);
         finding.first = first(ours, &one, theirs, &two);
-        if finding.kind == Kind::Outside {
+        if matches!(finding.kind, Kind::Outside | Kind::Before) {
             let sent = collective::brought(self.walk.ours, (ours, at), (theirs, other));
-            finding.collective = sent.map(|(stream, at)| Places::new(stream).place(at));
+            if let Some((stream, at)) = sent {
+                finding.kind = Kind::Outside;
+                finding.collective = Some(Places::new(stream).place(at));
+            }
         }
     }
 
@@ -152,7 +155,7 @@ impl<'a> Detail<'a> {
         };
         let (ours, theirs) = (self.lane.ours, self.lane.theirs);
         match kind {
-            Kind::UnrecordedWrite | Kind::Structure if self.shared(at, other) => {
+            Kind::UnrecordedWrite | Kind::Structure | Kind::Before if self.shared(at, other) => {
                 return (at, other, Kind::Race);
             }
             Kind::Op if self.interleaved(at) => return (at, other, Kind::Race),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::context::steps;
 use super::cursor::chain;
 use super::finding::Process;
 use super::stream::Stream;
@@ -65,17 +66,16 @@ impl Run {
             member.streams.push(stream);
         }
         if members.is_empty() {
-            let steps = empty.iter().map(|stream| stream.steps).max();
-            let none = empty.iter().all(|stream| stream.ended && stream.began == 0);
+            let announced = empty.iter().filter(|stream| stream.stepped.is_some());
+            let steps = announced.map(steps).max();
             let why = match (paths.len(), steps) {
-                (0, _) => "no process loaded the recorder: does the program use torch?".into(),
-                (_, None) => "every stream was cut off before anything was written".into(),
-                _ if none => "torch was loaded, and ran nothing".into(),
-                (_, Some(0)) => "torch was loaded, but no op ran in the steps that were asked for: no step was announced, so that everything \
-                     is step 0; `--step-marker NAME` names a range that ends a step"
+                (0, _) => "no process ran an op under the recorder and came to its end: does the program use torch?".into(),
+                _ if empty.is_empty() => "every stream was cut off before anything was written".into(),
+                (_, None) => "no op ran in the steps that were asked for: no step was announced, so that everything is step 0; a gate's \
+                     `--step-marker NAME` names a range that ends a step"
                     .into(),
                 (_, Some(steps)) => format!(
-                    "torch was loaded, but no op ran in the steps that were asked for: there were {steps}, from 0 on"
+                    "no op ran in the steps that were asked for: there were {steps}, from 0 on"
                 ),
             };
             return Err(Error::input(folder, format!("no op was recorded: {why}")));
@@ -85,6 +85,40 @@ impl Run {
             member.streams.sort_by_key(|stream| stream.header.thread);
         }
         Ok(Self { members, notes })
+    }
+
+    /// The first step of which anything is left, where recording began late.
+    fn begins(&self) -> Option<u64> {
+        let streams = self.members.iter().flat_map(|member| &member.streams);
+        let late = streams.filter(|stream| stream.least > 0);
+        late.filter_map(|stream| stream.ops.iter().map(|op| op.step).min())
+            .min()
+    }
+
+    /// Leaves out the steps of two runs that only one of them kept: the last ones of runs of another length.
+    pub(super) fn in_step(ours: &mut Self, theirs: &mut Self) {
+        let (Some(one), Some(other)) = (ours.begins(), theirs.begins()) else {
+            return;
+        };
+        let first = one.max(other);
+        for run in [ours, theirs] {
+            for stream in run
+                .members
+                .iter_mut()
+                .flat_map(|member| &mut member.streams)
+            {
+                stream.leave_out_before(first);
+            }
+            run.members.retain_mut(|member| {
+                member.streams.retain(|stream| !stream.ops.is_empty());
+                !member.streams.is_empty()
+            });
+        }
+        if one != other {
+            let note =
+                format!("compared from step {first} on, the first that both recordings have");
+            theirs.notes.push(note);
+        }
     }
 
     /// Whether everything read so far was really there.

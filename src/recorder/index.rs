@@ -35,7 +35,7 @@ impl Stream {
             steps: 0,
             kept: Vec::new(),
             ended: false,
-            began: 0,
+            least: u64::MAX,
             torn: (whole > there).then_some(there),
             limit: None,
             skipped: BTreeMap::new(),
@@ -141,6 +141,7 @@ impl Stream {
         self.keys
             .push(chain(chain(name, head.scope.into()), head.depth));
         let before = self.ops.last().map_or(0, |op| op.time);
+        self.least = self.least.min(head.index);
         self.ops.push(Op {
             at,
             index: head.index,
@@ -158,8 +159,7 @@ impl Stream {
 
     fn end(&mut self, cursor: &mut Cursor) -> Parsed<()> {
         cursor.byte()?;
-        self.began = cursor.number()?;
-        for _ in 0..4 {
+        for _ in 0..5 {
             cursor.number()?;
         }
         for _ in 0..op::count(cursor)? {

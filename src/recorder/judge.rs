@@ -159,10 +159,15 @@ pub(super) fn judge(ours: &Stream, at: usize, theirs: &Stream, other: usize) -> 
     }
     if input(op::EXTERNAL, &[Same::Differs, Same::Outside]) {
         let begun = ours.ops[at].step == ours.ops[0].step && late(ours);
-        return Some(match (number(ours, &inputs), begun) {
-            (true, _) => Kind::Argument,
-            (false, true) => Kind::Before,
-            (false, false) => Kind::Outside,
+        let number = number(ours, &inputs);
+        // A tensor without dimensions may be state that is older; torch says of some that they were numbers just now.
+        let just_now = |(one, _, same): &(Option<&Tensor>, Option<&Tensor>, Same)| {
+            *same != Same::Differs || one.is_some_and(|one| one.flags & op::NUMBER != 0)
+        };
+        return Some(match begun && !(number && inputs.iter().all(just_now)) {
+            true => Kind::Before,
+            false if number => Kind::Argument,
+            false => Kind::Outside,
         });
     }
     if !before {
@@ -205,7 +210,7 @@ pub(super) fn by_itself(ours: &Stream, at: usize, theirs: &Stream, other: usize)
     let (one, two) = (ours.whole(at), theirs.whole(other));
     let inputs = side_by_side(ours, &one.inputs, theirs, &two.inputs);
     let equal = inputs.iter().all(|(_, _, same)| *same == Same::Equal);
-    if !equal && one.head.rng == Rng::None && two.head.rng == Rng::None {
+    if !equal && drew_alike(one.head.rng, two.head.rng).0 {
         return None;
     }
     let kind = judge(ours, at, theirs, other)?;
@@ -275,7 +280,7 @@ fn number(stream: &Stream, inputs: &[(Option<&Tensor>, Option<&Tensor>, Same)]) 
 
 /// Whether a recorded op before this one wrote to a piece of memory.
 fn written(stream: &Stream, at: usize, storage: u64) -> bool {
-    (0..at).any(|earlier| {
+    (0..at).rev().any(|earlier| {
         let whole = stream.whole(earlier);
         let made = whole.outputs.iter();
         let mut made = made.filter(|tensor| tensor.state != op::STATE_VIEW);
@@ -287,7 +292,7 @@ fn written(stream: &Stream, at: usize, storage: u64) -> bool {
 
 /// Whether recording began after the program did.
 fn late(stream: &Stream) -> bool {
-    stream.ops.iter().all(|op| op.index > 0)
+    stream.least > 0
 }
 
 /// Why an op gave other bits for the same inputs.

@@ -56,6 +56,8 @@ pub(super) const WRITTEN: u8 = 1;
 pub(super) const EXTERNAL: u8 = 2;
 /// Several of its elements share memory.
 pub(super) const OVERLAP: u8 = 4;
+/// A number of the program's that an op was called with, made a tensor just now.
+pub(super) const NUMBER: u8 = 16;
 
 /// It is a view of an input and was not hashed.
 pub(super) const STATE_VIEW: u8 = 1;

@@ -16,7 +16,7 @@ pub enum Steps {
     All,
     /// From the first to the last of them.
     Range(u64, u64),
-    /// At least this many before the end, and at most twice as many: for long runs, and for those that crash.
+    /// At least this many before the end, and at most twice as many: for long runs.
     Last(u64),
 }
 

@@ -66,7 +66,9 @@ impl<'a> Places<'a> {
         let backward = [&head]
             .into_iter()
             .chain(&heads)
-            .any(|head| head.scope == op::BACKWARD || head.flags & op::ENGINE != 0);
+            .any(|head| head.scope == op::BACKWARD);
+        // A hook may step an optimiser.
+        let backward = backward || (!update && head.flags & op::ENGINE != 0);
         let phase = match (backward, update) {
             (true, _) => Phase::Backward,
             (false, true) => Phase::Update,

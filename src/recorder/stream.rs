@@ -85,8 +85,8 @@ pub(super) struct Stream {
     pub(super) kept: Vec<(usize, usize)>,
     /// It has an end mark.
     pub(super) ended: bool,
-    /// Ops that began, recorded or not; known at the end.
-    pub(super) began: u64,
+    /// The least number of an op: those before it were not recorded.
+    pub(super) least: u64,
     /// Bytes there are, where more should be.
     pub(super) torn: Option<usize>,
     /// The limit that was reached.
@@ -105,6 +105,16 @@ impl Stream {
         let unended = "it has no end mark: the process was ended by a signal or by os._exit";
         torn.or_else(|| self.limit.clone())
             .or_else(|| (!self.ended).then(|| unended.into()))
+    }
+
+    /// Leaves out what ran in earlier steps, unless it was recorded from its beginning.
+    pub(super) fn leave_out_before(&mut self, step: u64) {
+        if self.least == 0 {
+            return;
+        }
+        let mut keep = self.ops.iter().map(|op| op.step >= step);
+        self.keys.retain(|_| keep.next().unwrap_or(false));
+        self.ops.retain(|op| op.step >= step);
     }
 
     /// Whether everything read so far was really there.

@@ -98,13 +98,29 @@ pub(super) fn of(walk: &Walk, event: &Event) -> (Wake, Vec<Root>) {
 }
 
 /// Whether an op parts the runs by itself, and how. Numbers and data from outside may follow from what differed before by
-/// ways that nobody records; draws from a generator that stands elsewhere follow from the first of them.
+/// ways that nobody records.
 fn root(walk: &Walk, later: &Later, cause: Kind) -> Option<(Kind, Event)> {
     let lane = &walk.lanes[later.lane];
     let kind = judge::by_itself(lane.ours, later.at, lane.theirs, later.other)?;
-    if kind == Kind::Rng && cause == Kind::Rng {
-        return None;
-    }
-    let what = What::Pair(later.at, later.other, kind);
-    Some((kind, lane.event(later.lane, later.at, what)))
+    let event = lane.event(
+        later.lane,
+        later.at,
+        What::Pair(later.at, later.other, kind),
+    );
+    let earlier_ops = || {
+        walk.gap
+            .as_ref()
+            .is_some_and(|gap| gap.time() < event.time())
+    };
+    let own = match kind {
+        // Other draws before it, or draws of another size, move a generator too.
+        Kind::Rng => {
+            let one = [Kind::Op, Kind::Uninitialised, Kind::Overlap, Kind::Threads];
+            one.contains(&cause) && !earlier_ops()
+        }
+        // Sums that threads share out differ wherever they are made, and what threads write at any time, wherever it is read.
+        Kind::Threads => ![Kind::Threads, Kind::Race].contains(&cause),
+        _ => cause != Kind::Race,
+    };
+    own.then_some((kind, event))
 }

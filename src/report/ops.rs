@@ -269,7 +269,7 @@ fn values(lines: &mut Vec<(&'static str, String)>, first: &First) {
 
 fn structure(lines: &mut Vec<(&'static str, String)>, finding: &Finding, structure: &Structure) {
     if finding.kind != Kind::Structure {
-        lines.push(("later", "the two runs run other ops".into()));
+        lines.push(("besides", "the two runs run other ops".into()));
     }
     lines.extend(
         structure

@@ -16,6 +16,7 @@ pub const ENGINE: u16 = 1024;
 pub const WRITTEN: u8 = 1;
 pub const EXTERNAL: u8 = 2;
 pub const OVERLAP: u8 = 4;
+pub const NUMBER: u8 = 16;
 
 /// A generator around an op.
 #[derive(Debug, Clone, Copy, Default)]

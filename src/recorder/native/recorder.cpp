@@ -122,6 +122,7 @@ void start(Stream& s, const RecordFunction& fn) {
   f.record = !s.stopped && f.step >= p.config.from && f.step <= p.config.to;
   if (f.record) {
     if (!s.opened) s.open();
+    if (!s.stopped) s.roll(f.step);  // threads that announce no steps have older ones too
     f.range = range_id(s);
     f.threads = at::get_num_threads();
     if (op == nullptr) f.name = s.intern(fn.name());
@@ -278,33 +279,42 @@ void end(Stream& s, Frame& f) {
   if (f.stepper && --process().steppers == 0) s.step_begins(++process().step, f.fn->name());
 }
 
-void Stream::step_begins(uint64_t step, const char* source) {
-  drain();
-  Process& p = process();
-  if (!opened || stopped) return;
-  // With `last`, two generations of at least that many steps each are kept; each defines its own strings.
-  if (p.config.last != 0 && step - generation_step >= p.config.last) {
-    const uint64_t before = file.length(), start = generation_start;
-    generation_start = before;
-    if (file.drop_before(start)) {
-      p.bytes -= before - file.length();
-      generation_start = file.length();
-    }
-    generation_step = step;
-    forget_strings();
-    // What began in an older generation must not speak in that generation's strings.
-    for (size_t i = 0; i < depth; ++i) {
-      Frame& f = *frames[i];
-      f.input_bytes.clear();
-      f.inputs = f.scalars = f.range = 0;
-      if (f.op == nullptr && f.record) f.name = intern(f.fn->name());
-    }
-  }
+void Stream::put_step(uint64_t step, const char* source) {
   Bytes payload;
   payload.varint(step);
   payload.varint(intern(source));
   payload.varint(index);
   add(STEP, payload);
+}
+
+// With `last`, two generations of at least that many steps each are kept; each defines its own strings.
+void Stream::roll(uint64_t step) {
+  Process& p = process();
+  if (p.config.last == 0 || step - generation_step < p.config.last) return;
+  drain();
+  const uint64_t before = file.length(), start = generation_start;
+  generation_start = before;
+  if (file.drop_before(start)) {
+    p.bytes -= before - file.length();
+    generation_start = file.length();
+  }
+  generation_step = step;
+  forget_strings();
+  // What began in an older generation must not speak in that generation's strings.
+  for (size_t i = 0; i < depth; ++i) {
+    Frame& f = *frames[i];
+    f.input_bytes.clear();
+    f.inputs = f.scalars = f.range = 0;
+    if (f.op == nullptr && f.record) f.name = intern(f.fn->name());
+  }
+}
+
+void Stream::step_begins(uint64_t step, const char* source) {
+  drain();
+  announced = source;
+  if (!opened || stopped) return;
+  roll(step);
+  put_step(step, source);
 }
 
 // Runs `body` on this thread's stream. Nothing gets out of it.
@@ -363,6 +373,9 @@ void on_end(const RecordFunction& fn, at::ObserverContext*) {
 void Stream::finish() {
   if (closed) return;
   closed = true;
+  // A file without ops tells that there were some, and how many steps, where none was to be recorded.
+  const bool late = !opened && index != 0;
+  if (late) open();
   if (!file.is_open()) return;
   try {
     drain();
@@ -371,6 +384,7 @@ void Stream::finish() {
     rings.clear();
     waiting.clear();
   }
+  if (late && !announced.empty()) put_step(process().step, announced.c_str());
   if (!at::hasGlobalCallbacks()) {
     Bytes note;
     note.varint(intern("the recorder's callbacks were removed by the program"));
@@ -477,10 +491,7 @@ void start_with(const char* text) {
   p.on = true;
   {
     Busy busy;
-    // This thread is number 0. Its file tells that the recorder was here, even if no step is recorded.
-    Stream* s = current_stream();
-    std::lock_guard<std::mutex> lock(s->mutex);
-    if (!s->opened) s->open();
+    current_stream();  // this thread is number 0
   }
   p.callback = at::addGlobalCallback(at::RecordFunctionCallback(&on_start, &on_end)
                                          .needsInputs(true)

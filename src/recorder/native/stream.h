@@ -99,6 +99,7 @@ struct Stream {
   Bytes record, outputs;  // the record being made; its last part, which is made first
   // The ring of `last`: where the older and the newer generation of steps begin in the file.
   uint64_t generation_start = kHeader, generation_step = 0;
+  std::string announced;  // what announced the last step
   // Records that wait for digests from a device, and the places there.
   struct Ring {
     int device;
@@ -116,6 +117,8 @@ struct Stream {
   uint32_t intern(std::string_view text);
   void forget_strings();
   void drain();
+  void roll(uint64_t step);
+  void put_step(uint64_t step, const char* source);
   void step_begins(uint64_t step, const char* source);
   void finish();
 };

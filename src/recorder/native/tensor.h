@@ -33,7 +33,7 @@ bool in_bounds(const at::Tensor& t, const Layout& l) {
 }
 
 enum State : uint8_t { DIGEST = 0, IS_VIEW = 1, IS_FRESH = 2, SKIPPED = 3, KNOWN = 4 };
-enum TensorFlag : uint8_t { WRITTEN = 1, EXTERNAL = 2, OVERLAP = 4, UNDEFINED = 8 };
+enum TensorFlag : uint8_t { WRITTEN = 1, EXTERNAL = 2, OVERLAP = 4, UNDEFINED = 8, NUMBER = 16 };
 
 struct Entry {
   size_t argument = 0;
@@ -151,6 +151,7 @@ void put_input(Stream& s, Frame& f, const at::Tensor& t, size_t argument, int64_
   e.item = item;
   const bool writes = f.op != nullptr && argument < f.op->writes.size() && f.op->writes[argument];
   if (writes) e.flags |= WRITTEN;
+  if (t.defined() && t.unsafeGetTensorImpl()->is_wrapped_number()) e.flags |= NUMBER;
   ++f.inputs;
   if (put_out_of_reach(s, f, f.input_bytes, t, e)) return;
   const Layout l = layout_of(t);
