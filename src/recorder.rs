@@ -42,7 +42,7 @@ pub use search::{Wanted, search};
 pub fn compare(reference: &Path, candidate: &Path) -> Result<Account> {
     let mut ours = folder::Run::open(reference)?;
     let mut theirs = folder::Run::open(candidate)?;
-    folder::Run::in_step(&mut ours, &mut theirs);
+    folder::Run::in_step(&mut ours, &mut theirs, candidate)?;
     let account = cause::account(&ours, &theirs);
     for run in [&ours, &theirs] {
         run.check()?;

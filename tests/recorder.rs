@@ -622,6 +622,11 @@ fn steps_that_one_recording_alone_kept_are_left_out() {
         (finding.kind, finding.structure.unwrap().what),
         (Kind::Structure, Change::Steps)
     );
+    // A short run may have kept all.
+    let short = self::account(&[last(3, 0, 1)], &[last(4, 2, 2)]).unwrap();
+    assert_eq!(short.compared.ops, 10);
+    let apart = self::account(&[last(3, 2, 1)], &[last(9, 7, 2)]).unwrap_err();
+    assert!(apart.to_string().contains("no step in common"), "{apart}");
     let same = self::account(&[last(6, 2, 1)], &[last(6, 2, 2)]).unwrap();
     assert_eq!((same.finding, same.compared.ops), (None, 40));
 }

@@ -87,38 +87,40 @@ impl Run {
         Ok(Self { members, notes })
     }
 
-    /// The first step of which anything is left, where recording began late.
-    fn begins(&self) -> Option<u64> {
+    /// The first step of which anything is left; 0 where recording began at the beginning.
+    fn begins(&self) -> u64 {
         let streams = self.members.iter().flat_map(|member| &member.streams);
         let late = streams.filter(|stream| stream.least > 0);
-        late.filter_map(|stream| stream.ops.iter().map(|op| op.step).min())
-            .min()
+        let steps = late.filter_map(|stream| stream.ops.iter().map(|op| op.step).min());
+        steps.min().unwrap_or(0)
     }
 
-    /// Leaves out the steps of two runs that only one of them kept: the last ones of runs of another length.
-    pub(super) fn in_step(ours: &mut Self, theirs: &mut Self) {
-        let (Some(one), Some(other)) = (ours.begins(), theirs.begins()) else {
-            return;
-        };
-        let first = one.max(other);
-        for run in [ours, theirs] {
-            for stream in run
-                .members
-                .iter_mut()
-                .flat_map(|member| &mut member.streams)
-            {
-                stream.leave_out_before(first);
-            }
-            run.members.retain_mut(|member| {
+    /// Leaves out the steps of two runs that only one of them kept: the last ones of runs of another length. `folder` is the
+    /// candidate's.
+    pub(super) fn in_step(ours: &mut Self, theirs: &mut Self, folder: &Path) -> Result<()> {
+        let begins = (ours.begins(), theirs.begins());
+        let first = begins.0.max(begins.1);
+        if begins.0 == begins.1 {
+            return Ok(());
+        }
+        for run in [ours, &mut *theirs] {
+            for member in &mut run.members {
+                let streams = member.streams.iter_mut();
+                streams.for_each(|stream| stream.leave_out_before(first));
                 member.streams.retain(|stream| !stream.ops.is_empty());
-                !member.streams.is_empty()
-            });
+            }
+            run.members.retain(|member| !member.streams.is_empty());
+            if run.members.is_empty() {
+                let what = format!(
+                    "the recordings have no step in common: one begins at step {first}, where the other has ended"
+                );
+                return Err(Error::input(folder, what));
+            }
         }
-        if one != other {
-            let note =
-                format!("compared from step {first} on, the first that both recordings have");
-            theirs.notes.push(note);
-        }
+        theirs.notes.push(format!(
+            "compared from step {first} on, the first that both recordings have"
+        ));
+        Ok(())
     }
 
     /// Whether everything read so far was really there.

@@ -107,11 +107,9 @@ impl Stream {
             .or_else(|| (!self.ended).then(|| unended.into()))
     }
 
-    /// Leaves out what ran in earlier steps, unless it was recorded from its beginning.
+    /// Leaves out what ran in earlier steps.
     pub(super) fn leave_out_before(&mut self, step: u64) {
-        if self.least == 0 {
-            return;
-        }
+        self.least = self.least.max(u64::from(step > 0));
         let mut keep = self.ops.iter().map(|op| op.step >= step);
         self.keys.retain(|_| keep.next().unwrap_or(false));
         self.ops.retain(|op| op.step >= step);
