@@ -22,6 +22,7 @@ pub mod library;
 mod op;
 mod order;
 mod places;
+mod race;
 mod search;
 mod sides;
 mod source;

@@ -1046,6 +1046,31 @@ fn what_another_thread_wrote_in_between_is_a_race_and_no_unrecorded_write() {
         let account = account(&[main(1), worker(storage)], &[main(2), worker(storage)]).unwrap();
         assert_eq!(account.finding.unwrap().kind, kind);
     }
+    // It need not have happened in the reference: an op that another thread's is in the middle of.
+    let writes = |pid: u64, begin: u64, spoiled: bool| {
+        let mut ops = training(1);
+        let at = find(&ops, "aten::add_", 0);
+        ops[at].outputs[0].storage = 9;
+        if spoiled {
+            spoil(&mut ops, at);
+        }
+        let mut other: Vec<Op> = (0..2)
+            .map(|index| streams::op(index, "aten::add_"))
+            .collect();
+        for (op, order) in other.iter_mut().zip([begin, begin + 50]) {
+            op.order = order;
+            op.outputs = vec![tensor(0, 5)];
+            (op.outputs[0].storage, op.outputs[0].flags) = (9, streams::WRITTEN);
+        }
+        other[1].outputs.clear();
+        let mut thread = stream(pid, &other);
+        (thread.thread, thread.thread_role) = (1, "worker");
+        [stream(pid, &ops), thread]
+    };
+    for (begin, kind) in [(2, Kind::Race), (100, Kind::Op)] {
+        let found = account(&writes(1, 100, false), &writes(2, begin, true)).unwrap();
+        assert_eq!(found.finding.unwrap().kind, kind);
+    }
     // An op that reads such a tensor, of which nothing was hashed again.
     let reads = |spoiled: bool| {
         let mut ops = training(1);
@@ -1109,6 +1134,39 @@ fn threads_that_do_the_same_with_other_data_are_paired_by_their_data() {
     };
     let account = account(&[thread(1, 5), thread(2, 6)], &[thread(1, 6), thread(2, 5)]).unwrap();
     assert_eq!((account.finding, account.compared.threads), (None, 2));
+}
+
+#[test]
+fn threads_that_change_the_same_memory_are_paired_by_the_numbers_they_use() {
+    for by_tensor in [false, true] {
+        let thread = |number, factor: u64, chance: u64| {
+            let mut ops = training(1);
+            for op in &mut ops {
+                for tensor in &mut op.outputs {
+                    tensor.digest = tensor.digest.map(|digest| digest ^ chance);
+                }
+                let mut wrapped = tensor(1, factor);
+                (wrapped.sizes, wrapped.dtype) = (Vec::new(), "float64");
+                wrapped.flags = streams::EXTERNAL | streams::NUMBER;
+                if by_tensor {
+                    op.inputs.push(wrapped);
+                } else {
+                    op.scalars = format!("alpha={factor}");
+                }
+            }
+            let mut stream = stream(1, &ops);
+            (stream.thread, stream.thread_role) = (number, "worker");
+            stream
+        };
+        let ours = [thread(1, 5, 71), thread(2, 6, 72)];
+        let theirs = [thread(1, 6, 73), thread(2, 5, 74)];
+        let finding = account(&ours, &theirs).unwrap().finding.unwrap();
+        assert_ne!(finding.kind, Kind::Argument, "{}", finding.what);
+        // The control: another number in the same thread is found.
+        let theirs = [thread(1, 7, 73), thread(2, 6, 74)];
+        let finding = account(&ours, &theirs).unwrap().finding.unwrap();
+        assert_eq!(finding.kind, Kind::Argument, "{}", finding.what);
+    }
 }
 
 #[test]

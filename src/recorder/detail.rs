@@ -8,6 +8,7 @@ use super::judge;
 use super::known;
 use super::op::{self, Rng};
 use super::places::Places;
+use super::race;
 use super::sides::{first, pairings};
 use super::stream::Stream;
 use super::wake;
@@ -155,10 +156,17 @@ impl<'a> Detail<'a> {
         };
         let (ours, theirs) = (self.lane.ours, self.lane.theirs);
         match kind {
-            Kind::UnrecordedWrite | Kind::Structure | Kind::Before if self.shared(at, other) => {
+            Kind::UnrecordedWrite | Kind::Structure | Kind::Before
+                if race::shared(self.walk.ours, (ours, at), (theirs, other)) =>
+            {
                 return (at, other, Kind::Race);
             }
-            Kind::Op if self.interleaved(at) => return (at, other, Kind::Race),
+            Kind::Op
+                if race::interleaved(self.walk.ours, ours, at)
+                    || race::interleaved(self.walk.theirs, theirs, other) =>
+            {
+                return (at, other, Kind::Race);
+            }
             Kind::Argument | Kind::Outside | Kind::Shape => {}
             _ => return (at, other, kind),
         }
@@ -178,55 +186,6 @@ impl<'a> Detail<'a> {
             }
         }
         found
-    }
-
-    /// Whether another thread wrote what this op writes, between the ops before and after it on its own thread; or wrote at
-    /// any time what this op reads without its being hashed again.
-    fn interleaved(&self, at: usize) -> bool {
-        let ours = self.lane.ours;
-        let whole = ours.whole(at);
-        let written = whole
-            .outputs
-            .iter()
-            .filter(|tensor| tensor.flags & op::WRITTEN != 0);
-        let storages: Vec<u64> = written.map(|tensor| tensor.storage).collect();
-        let from = at.checked_sub(1).map_or(0, |at| ours.ops[at].time);
-        let to = ours.ops.get(at + 1).map_or(u64::MAX, |op| op.time);
-        let unhashed = whole.inputs.iter().filter(|tensor| tensor.digest.is_none());
-        let read: Vec<u64> = unhashed.map(|tensor| tensor.storage).collect();
-        self.written_by_others(&storages, from, to) || self.written_by_others(&read, 0, u64::MAX)
-    }
-
-    fn written_by_others(&self, storages: &[u64], from: u64, to: u64) -> bool {
-        let writes = |stream: &Stream, at: usize| {
-            let whole = stream.whole(at);
-            let mut tensors = whole.inputs.iter().chain(&whole.outputs);
-            tensors
-                .any(|tensor| tensor.flags & op::WRITTEN != 0 && storages.contains(&tensor.storage))
-        };
-        // Autograd's threads write while the others wait for them.
-        let free = |stream: &&Stream| stream.header.thread_role != "autograd";
-        let ours = self.lane.ours;
-        let streams = self.walk.ours.streams.iter().filter(|_| free(&ours));
-        let mut others = streams.filter(|stream| !std::ptr::eq(*stream, ours) && free(stream));
-        others.any(|stream| {
-            let mut near = stream.ops.iter().enumerate();
-            near.any(|(at, op)| from <= op.time && op.time <= to && writes(stream, at))
-        })
-    }
-
-    /// Whether another thread writes what differs when an op reads it: then no write is missing, only their order varies.
-    fn shared(&self, at: usize, other: usize) -> bool {
-        let (ours, theirs) = (self.lane.ours, self.lane.theirs);
-        let (one, two) = (ours.whole(at), theirs.whole(other));
-        let pairs = judge::side_by_side(ours, &one.inputs, theirs, &two.inputs);
-        let differ = pairs
-            .iter()
-            .filter(|(_, _, same)| *same == judge::Same::Differs);
-        let storages: Vec<u64> = differ
-            .filter_map(|(one, ..)| Some((*one)?.storage))
-            .collect();
-        self.written_by_others(&storages, 0, u64::MAX)
     }
 
     fn draws(&self, at: usize, one: Rng, other: Rng) -> Option<Draws> {

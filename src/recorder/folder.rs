@@ -8,11 +8,9 @@ use rayon::prelude::*;
 use super::context::steps;
 use super::cursor::chain;
 use super::finding::Process;
+use super::index::BEGINNING;
 use super::stream::Stream;
 use crate::error::{Error, Result};
-
-/// Ops by whose results threads are told apart.
-const BEGINNING: usize = 32;
 
 /// Everything that one process left.
 #[derive(Debug)]
@@ -210,11 +208,20 @@ pub(super) fn threads(ours: &Member, theirs: &Member) -> Pairs {
         |stream: &Stream| format!("{} {}", stream.header.thread_role, gave(stream, usize::MAX));
     let begun =
         |stream: &Stream| format!("{} {}", stream.header.thread_role, gave(stream, BEGINNING));
+    // Where they work on the same memory, results say nothing.
+    let asked = |stream: &Stream| {
+        format!(
+            "{} {} {}",
+            stream.header.thread_role,
+            stream.asked,
+            did(stream)
+        )
+    };
     let same = |stream: &Stream| format!("{} {}", number(stream), did(stream));
     let work = |stream: &Stream| format!("{} {}", stream.header.thread_role, did(stream));
     let role = |stream: &Stream| stream.header.thread_role.clone();
-    let keys: [&dyn Fn(&Stream) -> String; 7] =
-        [&all, &whole, &begun, &same, &work, &number, &role];
+    let keys: [&dyn Fn(&Stream) -> String; 8] =
+        [&all, &whole, &begun, &asked, &same, &work, &number, &role];
     pair(&ours.streams, &theirs.streams, keys)
 }
 

@@ -12,6 +12,8 @@ use super::texts::Table;
 use crate::error::{Error, Result};
 use crate::ffi::map::Map;
 
+/// Ops by which threads are told apart.
+pub(super) const BEGINNING: usize = 32;
 /// Notes kept of one stream.
 const MOST_NOTES: usize = 8;
 impl Stream {
@@ -36,6 +38,7 @@ impl Stream {
             kept: Vec::new(),
             ended: false,
             least: u64::MAX,
+            asked: 0,
             torn: (whole > there).then_some(there),
             limit: None,
             skipped: BTreeMap::new(),
@@ -120,6 +123,7 @@ impl Stream {
                 after,
             } => [2, seed, before, after].into_iter().fold(content, chain),
         };
+        let mut asked = texts.hash(head.scalars);
         let (mut hashed, mut skipped, mut results) = (0, 0, 0);
         for outputs in [false, true] {
             let count = op::count(cursor)?;
@@ -127,6 +131,11 @@ impl Stream {
             for _ in 0..count {
                 let tensor = op::tensor(cursor, texts)?;
                 hash = op::content(hash, &tensor, |text| texts.hash(text));
+                if let (false, true, Some(digest)) =
+                    (outputs, tensor.flags & op::NUMBER != 0, tensor.digest)
+                {
+                    asked = chain(asked, digest.0);
+                }
                 hashed += u32::from(outputs && tensor.digest.is_some());
                 if tensor.state == op::STATE_SKIPPED {
                     skipped += usize::from(outputs);
@@ -140,6 +149,9 @@ impl Stream {
         let name = chain(texts.hash(head.name), texts.hash(head.overload));
         self.keys
             .push(chain(chain(name, head.scope.into()), head.depth));
+        if self.ops.len() < BEGINNING {
+            self.asked = chain(self.asked, asked);
+        }
         let before = self.ops.last().map_or(0, |op| op.time);
         self.least = self.least.min(head.index);
         self.ops.push(Op {

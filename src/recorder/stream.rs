@@ -85,6 +85,8 @@ pub(super) struct Stream {
     pub(super) kept: Vec<(usize, usize)>,
     /// It has an end mark.
     pub(super) ended: bool,
+    /// What the first ops were called with: numbers and texts, and no tensors.
+    pub(super) asked: u64,
     /// The least number of an op: those before it were not recorded.
     pub(super) least: u64,
     /// Bytes there are, where more should be.
