@@ -49,28 +49,28 @@ pub(super) fn name(
         steps,
         ..asked.clone()
     };
-    let given = asked.steps;
     let step = report
         .first_divergence
         .as_ref()
         .and_then(|first| first.step);
-    let around = step.map(|step| with(Steps::Range(step.saturating_sub(1), step)));
-    let (mut asked, mut found) = match (asked.steps, around) {
-        (Steps::Auto, Some(around)) => {
-            let found = look(&around);
-            (around, found)
-        }
-        _ => (asked.clone(), look(asked)),
+    let around = match (asked.steps, step) {
+        (Steps::Auto, Some(step)) => Some(with(Steps::Range(step.saturating_sub(1), step))),
+        _ => None,
     };
+    let mut used = around.clone().unwrap_or_else(|| asked.clone());
+    let mut found = look(&used);
     // It may part elsewhere this time.
-    let again = found.as_ref().is_ok_and(|account| !names(account));
-    if given == Steps::Auto && asked.steps != Steps::Auto && again {
-        let all = look(&with(Steps::All));
-        if all.as_ref().is_ok_and(|account| account.finding.is_some()) {
-            (asked, found) = (with(Steps::All), all);
+    if around.is_some() && found.as_ref().is_ok_and(|account| !names(account)) {
+        let all = with(Steps::All);
+        let again = look(&all);
+        if again
+            .as_ref()
+            .is_ok_and(|account| account.finding.is_some())
+        {
+            (used, found) = (all, again);
         }
     }
-    report.tell_ops(&asked, Some(options.mode), found)
+    report.tell_ops(&used, Some(options.mode), found)
 }
 
 /// Whether an account names what parted the runs, and not only that something did earlier.
