@@ -29,6 +29,8 @@ pub enum Status {
     Dtype,
     /// Of another shape.
     Shape,
+    /// Of another structure: a property beside the bytes differs.
+    Structure,
 }
 
 impl std::fmt::Display for Status {
@@ -41,6 +43,7 @@ impl std::fmt::Display for Status {
             Self::Extra => "only in the candidate",
             Self::Dtype => "of another dtype",
             Self::Shape => "of another shape",
+            Self::Structure => "of another structure",
         })
     }
 }

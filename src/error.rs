@@ -82,11 +82,13 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A trace was cut off, edited or is not a trace.
-    #[error("{path}: damaged: {what}")]
-    Damaged {
+    /// What a file holds could not be read, so that nothing can be said about it.
+    #[error("{path}: {cause}: {what}")]
+    Unreadable {
         /// The file at fault.
         path: PathBuf,
+        /// Whose fault it is.
+        cause: Cause,
         /// What does not hold.
         what: String,
     },
@@ -125,6 +127,125 @@ pub enum Error {
         /// What the child said.
         failure: Failure,
     },
+}
+
+/// Why the contents of a file could not be read. The four are told apart because a person does something else about each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// It was cut off, edited, or contradicts itself.
+    Damaged,
+    /// It is whole as far as anybody can tell, and this reader does not know its form.
+    Unsupported,
+    /// Reading it would go past a limit that guards against hostile files.
+    Limit,
+    /// There is not enough memory for it.
+    OutOfMemory,
+}
+
+impl Cause {
+    /// A stable word for scripts.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Unsupported => "unsupported",
+            Self::Limit => "limit",
+            Self::OutOfMemory => "out-of-memory",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Damaged => "make the file again; a damaged one is never compared",
+            Self::Unsupported => {
+                "save it in a form that is read (safetensors, npz, a checkpoint of plain tensors, JSON, CSV), or leave it out with --ignore"
+            }
+            Self::Limit => "split the file, or leave it out with --ignore",
+            Self::OutOfMemory => {
+                "raise the limit on memory, split the file, or save it without compression so that it can be read in place"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Damaged => "damaged",
+            Self::Unsupported => "not supported",
+            Self::Limit => "past a limit",
+            Self::OutOfMemory => "out of memory",
+        })
+    }
+}
+
+/// Why a reader gave up, before it is known of which file: most readers work on bytes and know no path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose fault it is.
+    pub cause: Cause,
+    /// What does not hold.
+    pub what: String,
+}
+
+impl Refusal {
+    /// The bytes contradict themselves.
+    pub fn damaged(what: impl Into<String>) -> Self {
+        Self::new(Cause::Damaged, what)
+    }
+
+    /// The bytes may be whole, and nobody here can read them.
+    pub fn unsupported(what: impl Into<String>) -> Self {
+        Self::new(Cause::Unsupported, what)
+    }
+
+    /// Reading on would take more than anybody means to give.
+    pub fn limit(what: impl Into<String>) -> Self {
+        Self::new(Cause::Limit, what)
+    }
+
+    /// There is not enough memory.
+    pub fn out_of_memory(what: impl Into<String>) -> Self {
+        Self::new(Cause::OutOfMemory, what)
+    }
+
+    fn new(cause: Cause, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self { cause, what }
+    }
+
+    /// The same with a place before its words: `record data.pkl: …`.
+    #[must_use]
+    pub fn at(mut self, place: impl std::fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
+    /// The error for the file at `path`.
+    #[must_use]
+    pub fn of(self, path: &Path) -> Error {
+        Error::Unreadable {
+            path: path.to_path_buf(),
+            cause: self.cause,
+            what: plain(&self.what, LONGEST_REASON).into_owned(),
+        }
+    }
+}
+
+/// Most checks of readers find bytes that contradict themselves, so that words alone mean that.
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Self::damaged(what)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(what: &str) -> Self {
+        Self::damaged(what)
+    }
 }
 
 /// Longer reasons are of no use to a person.
@@ -207,10 +328,7 @@ impl Error {
 
     /// A damaged file.
     pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
-        Self::Damaged {
-            path: path.to_path_buf(),
-            what: plain(&what.into(), LONGEST_REASON).into_owned(),
-        }
+        Refusal::damaged(what).of(path)
     }
 
     /// Bad input data in a file of the user's.
@@ -237,7 +355,7 @@ impl Error {
                 "disk-full"
             }
             Self::Io { .. } => "io",
-            Self::Damaged { .. } => "damaged",
+            Self::Unreadable { cause, .. } => cause.code(),
             Self::Child { .. } => "run-failed",
             Self::Timeout { .. } | Self::TotalTimeout { .. } => "timeout",
             Self::Interrupted(_) => "interrupted",
@@ -272,7 +390,7 @@ impl Error {
             }
             Self::Panicked { .. } => "mend the workload: this is its own code, not libtorch's".into(),
             Self::Io { .. } => "check that the path exists and may be read or written".into(),
-            Self::Damaged { .. } => "make the file again; a damaged one is never compared".into(),
+            Self::Unreadable { cause, .. } => cause.hint().into(),
             Self::Child { ended, .. } => {
                 let signs = ["signal 9", "exit code 137", "memory", "bad_alloc"];
                 let memory = if signs.iter().any(|sign| ended.contains(sign)) {

@@ -39,10 +39,24 @@ pub struct Evidence {
     pub format: &'static str,
     /// In the order of the file where that means something, by name otherwise.
     pub items: Vec<Item>,
-    /// What a person should know: a part that could not be read as more than bytes, a metadata entry.
+    /// What is true of a value beside its bytes. Compared like items: a difference is one of structure.
+    pub properties: Vec<Property>,
+    /// What a person should know: a part that could not be read as more than bytes.
     pub notes: Vec<String>,
     /// What differs without mattering: header order, alignment, names inside archives. Compared only to say so.
     pub container: Vec<(String, String)>,
+}
+
+/// Something that is true of a value and that its bytes do not tell: that it is a set and not a list, that its keys are
+/// numbers, that it asks for a gradient. Properties are compared by name and kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Property {
+    /// The name of the value, as an item of it would be called; empty for the whole.
+    pub name: String,
+    /// Which property: `container`, `key type`, `requires_grad`.
+    pub kind: &'static str,
+    /// What it is, in the words of the file's own world: `list`, `int`, `true`.
+    pub value: String,
 }
 
 /// One tensor. A number in a metrics file is a tensor too: of one element, or of one element a row.

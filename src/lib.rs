@@ -74,6 +74,7 @@
 //! - [`compare`]: two traces, entry by entry
 //! - [`substance`]: whether there was anything to compare
 //! - [`verdict`]: what a comparison amounts to, and exit codes
+//! - [`claim`]: what agreement of N runs proves, and how many runs a claim needs
 //! - [`recorder`]: what two runs did, op by op, and why they part
 //! - [`report`]: all that a renderer may see, and the renderers
 //! - [`diff`]: two files or folders into one verdict
@@ -140,6 +141,8 @@ pub mod compare;
 pub mod substance;
 
 pub mod verdict;
+
+pub mod claim;
 
 pub mod recorder;
 

@@ -101,7 +101,7 @@ fn read_bytes(name: &str, bytes: &[u8]) -> Result<Vec<Facts>> {
 /// The words with which `bytes` are refused as damaged.
 fn refusal(name: &str, bytes: &[u8]) -> String {
     match read_bytes(name, bytes) {
-        Err(Error::Damaged { what, .. }) => what,
+        Err(Error::Unreadable { what, .. }) => what,
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -363,7 +363,7 @@ fn every_lie_of_an_npy_header_is_refused() {
     ] {
         let file = npy_file(&header(descr, shape), &[0; 8]);
         assert!(
-            matches!(read_bytes("a.npy", &file), Err(Error::Damaged { .. })),
+            matches!(read_bytes("a.npy", &file), Err(Error::Unreadable { .. })),
             "{descr} {shape}"
         );
     }
@@ -401,7 +401,7 @@ fn damage_inside_an_archive_is_found_by_its_checksums() {
         bad[place] ^= 0x10;
         assert!(read_bytes(name, &good).is_ok());
         assert!(
-            matches!(read_bytes(name, &bad), Err(Error::Damaged { .. })),
+            matches!(read_bytes(name, &bad), Err(Error::Unreadable { .. })),
             "{name}"
         );
     }
@@ -451,7 +451,7 @@ fn an_event_file_that_was_cut_off_names_the_offset_of_the_last_record() {
 fn survives(name: &str, bytes: &[u8]) {
     let start = Instant::now();
     match read_bytes(name, bytes) {
-        Ok(_) | Err(Error::Damaged { .. }) => {}
+        Ok(_) | Err(Error::Unreadable { .. }) => {}
         Err(other) => panic!("{name}: {other}"),
     }
     let _ =

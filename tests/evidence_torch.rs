@@ -223,7 +223,7 @@ fn a_file_without_an_archive_holds_what_an_archive_would() {
         *other.last_mut().unwrap() ^= 1;
         assert_ne!(all_said(&read_legacy(&other).unwrap()), state, "{file}");
         for at in 0..bytes.len() {
-            let refused = matches!(read_legacy(&bytes[..at]), Err(Error::Damaged { .. }));
+            let refused = matches!(read_legacy(&bytes[..at]), Err(Error::Unreadable { .. }));
             assert!(refused, "{file} cut at {at}");
         }
         assert!(read_legacy(&[&bytes[..], b"x"].concat()).is_err());
@@ -483,7 +483,7 @@ fn pickles_that_lie_are_refused_with_offset_and_reason() {
         b"](0t.",
     ] {
         let error = read_pickle(pickle).unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. }), "{pickle:?}");
+        assert!(matches!(error, Error::Unreadable { .. }), "{pickle:?}");
         assert!(
             error.to_string().contains("record x/data.pkl: offset "),
             "{error}"
@@ -568,7 +568,7 @@ fn archives_that_lie_are_refused() {
         &[("x/data.pkl", pickle), ("x/byteorder", b"middle")],
     ] {
         let error = read_bytes(&archive(records)).unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. }), "{records:?}");
+        assert!(matches!(error, Error::Unreadable { .. }), "{records:?}");
     }
     let good = archive(&[("x/data.pkl", pickle), ("x/data/0", &[0; 8])]);
     read_bytes(&good).unwrap();
@@ -747,7 +747,7 @@ fn survives(read: impl Fn() -> Result<Evidence>) -> std::result::Result<(), Test
                 }
             }
         }
-        Err(error) => prop_assert!(matches!(error, Error::Damaged { .. }), "{}", error),
+        Err(error) => prop_assert!(matches!(error, Error::Unreadable { .. }), "{}", error),
     }
     prop_assert!(started.elapsed() < Duration::from_secs(5));
     Ok(())
@@ -807,7 +807,7 @@ proptest! {
     fn no_cut_file_is_read(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>()) {
         let files = fixtures();
         let bytes = std::fs::read(fixture(which.get(&files[..]).as_str())).unwrap();
-        let refused = matches!(read_bytes(&bytes[..at.index(bytes.len())]), Err(Error::Damaged { .. }));
+        let refused = matches!(read_bytes(&bytes[..at.index(bytes.len())]), Err(Error::Unreadable { .. }));
         prop_assert!(refused);
     }
 

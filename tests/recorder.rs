@@ -1293,7 +1293,7 @@ fn damaged_streams_are_refused_with_file_place_and_reason() {
         std::fs::create_dir_all(&bad).unwrap();
         std::fs::write(bad.join("p1-t0.ops"), bytes).unwrap();
         let error = compare(&good, &bad).unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert!(matches!(error, Error::Unreadable { .. }), "{error}");
         let text = error.to_string();
         assert!(text.contains("p1-t0.ops"), "{text}");
         text

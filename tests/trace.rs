@@ -79,7 +79,7 @@ fn a_trace_cut_off_or_changed_anywhere_is_named_as_damaged() {
                 fs::write(copy.join(name), changed).unwrap();
                 let error = Trace::open(&copy).unwrap_err();
                 assert!(
-                    matches!(error, Error::Damaged { .. }),
+                    matches!(error, Error::Unreadable { .. }),
                     "{name} at {at}, cut {cut}: {error}"
                 );
                 assert!(error.to_string().contains(name), "{error}");

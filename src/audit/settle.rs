@@ -1,5 +1,6 @@
 //! The last word on one workload: guards and controls outrank agreement; then the reason, the claim and the advice.
 
+use crate::claim;
 use crate::report::{Report, text};
 use crate::spec::Inject;
 use crate::substance::vacuous;
@@ -76,18 +77,8 @@ fn parted(report: &Report) -> String {
 }
 
 fn claim(report: &Report) -> String {
-    let repeats = report.compared.runs.saturating_sub(1);
     match report.verdict {
-        Verdict::Identical | Verdict::Close => {
-            // No divergence in n repeats: at 95 % confidence the rate p is below 1 − 0.05^(1/n).
-            #[expect(clippy::cast_precision_loss, reason = "a count of runs")]
-            let bound = 100.0 * (1.0 - 0.05f64.powf(1.0 / repeats.max(1) as f64));
-            format!(
-                "these {} runs agreed on this stack with these knobs; at 95 % confidence fewer than {bound:.0} in 100 repeats \
-                 would diverge; nothing about other machines, versions, batch sizes or thread counts",
-                report.compared.runs
-            )
-        }
+        Verdict::Identical | Verdict::Close => claim::of_agreement(report.compared.runs),
         Verdict::Diverged => "these runs did not agree; one divergence is enough to know it".into(),
         Verdict::Inconclusive => "nothing: the question stays open".into(),
     }

@@ -31,8 +31,5 @@ pub fn run(args: &Args) -> Result<u8> {
 
 fn load(path: &Path) -> Result<Report, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-    json::read(&text).map_err(|what| Error::Damaged {
-        path: path.to_path_buf(),
-        what,
-    })
+    json::read(&text).map_err(|what| Error::damaged(path, what))
 }

@@ -116,7 +116,7 @@ pub fn open(path: &Path, options: &TableOptions) -> Result<Evidence> {
 /// When it cannot be read at all.
 pub fn open_any(path: &Path, options: &TableOptions) -> Result<Evidence> {
     match open(path, options) {
-        Err(Error::Damaged { what, .. }) if !path.is_dir() => {
+        Err(Error::Unreadable { what, .. }) if !path.is_dir() => {
             let mut evidence = raw::read(path, &Arc::new(Map::open(path)?))?;
             evidence.notes.push(format!("compared as bytes: {what}"));
             Ok(shown(evidence))

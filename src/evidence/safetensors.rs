@@ -281,7 +281,7 @@ mod tests {
             ),
         ] {
             assert!(
-                matches!(open(header, data), Err(Error::Damaged { .. })),
+                matches!(open(header, data), Err(Error::Unreadable { .. })),
                 "{header}"
             );
         }

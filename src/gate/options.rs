@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::claim;
 use crate::error::{Error, Result};
 use crate::knob::Mode;
 use crate::process::Signals;
@@ -43,17 +44,7 @@ impl Runs {
                         return Err(Error::Usage(format!("{name} {value}: between 0 and 1")));
                     }
                 }
-                // All n runs agree although a share r diverges: (1 − r)^n, which must be at most 1 − confidence.
-                let runs = ((1.0 - confidence).ln() / (1.0 - rate).ln())
-                    .ceil()
-                    .max(2.0);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "from 2 on, and it saturates"
-                )]
-                let runs = runs as usize;
-                runs
+                claim::runs_needed(confidence, rate)
             }
         };
         if (1..=MOST_RUNS).contains(&count) {
@@ -144,9 +135,9 @@ mod tests {
     #[test]
     fn runs_are_planned_so_that_a_rate_is_seen() {
         let planned = |confidence, rate| Runs::Planned { confidence, rate }.count();
-        assert_eq!(planned(0.95, 0.1).unwrap(), 29);
-        assert_eq!(planned(0.95, 0.01).unwrap(), 299);
-        assert_eq!(planned(0.95, 0.2).unwrap(), 14);
+        assert_eq!(planned(0.95, 0.1).unwrap(), 30);
+        assert_eq!(planned(0.95, 0.01).unwrap(), 300);
+        assert_eq!(planned(0.95, 0.2).unwrap(), 15);
         assert_eq!(planned(0.5, 0.9).unwrap(), 2);
         for (confidence, rate) in [
             (0.0, 0.1),

@@ -4,6 +4,7 @@ use super::content::{self, Digested};
 use super::execute::{Runner, Wrote};
 use super::options::{Options, Runs, Workdir};
 use super::{Series, step};
+use crate::claim;
 use crate::diff;
 use crate::error::Failure;
 use crate::knob::{Origin, Plan, Setting};
@@ -110,23 +111,7 @@ pub(super) fn settle(report: &mut Report, series: &Series, options: &Options, re
 
 fn claim(report: &Report, runs: usize) -> String {
     match report.verdict {
-        Verdict::Identical | Verdict::Close if runs > 1 => {
-            // All n runs agree although a share r diverges: (1 − r)^n; at 95 % confidence r is below 1 − 0.05^(1/n).
-            #[expect(clippy::cast_precision_loss, reason = "a count of runs")]
-            let share = 1.0 - 0.05f64.powf(1.0 / runs as f64);
-            let bound = if share < 0.5 {
-                format!("1 in {:.0}", (1.0 / share).floor())
-            } else {
-                format!("{:.0} in 100", (100.0 * share).ceil())
-            };
-            format!(
-                "no divergence in {runs} runs: at 95 % confidence fewer than {bound} runs diverge, on this stack under these \
-                 settings; nothing about others"
-            )
-        }
-        Verdict::Identical | Verdict::Close => {
-            "this one result; nothing about whether it comes again".into()
-        }
+        Verdict::Identical | Verdict::Close => claim::of_agreement(runs as u64),
         Verdict::Diverged => "these runs did not agree; one divergence is enough to know it".into(),
         Verdict::Inconclusive => "nothing: the question stays open".into(),
     }

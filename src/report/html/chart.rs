@@ -254,7 +254,9 @@ fn class(status: Status) -> &'static str {
         Status::Identical => "identical",
         Status::Close => "close",
         Status::Diverged => "diverged",
-        Status::Missing | Status::Extra | Status::Dtype | Status::Shape => "other",
+        Status::Missing | Status::Extra | Status::Dtype | Status::Shape | Status::Structure => {
+            "other"
+        }
     }
 }
 
@@ -263,6 +265,6 @@ fn rank(status: Status) -> u8 {
         Status::Identical => 0,
         Status::Close => 1,
         Status::Diverged => 2,
-        Status::Missing | Status::Extra | Status::Dtype | Status::Shape => 3,
+        Status::Missing | Status::Extra | Status::Dtype | Status::Shape | Status::Structure => 3,
     }
 }
