@@ -1,29 +1,36 @@
 //! [`diff`]: two files or folders into one verdict. The story of the command, top to bottom; `gate` tells it once a run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::compare::Status;
 use crate::difference::unravel;
+use crate::dtype::{Dtype, Kind};
 use crate::error::plain;
 use crate::evidence::LONGEST_NAME;
 use crate::report::tensors::{Contents, Counts, TensorReport};
-use crate::report::{Divergence, Report, text};
+use crate::report::{Control, Divergence, Report, text};
 use crate::rules::Rules;
 use crate::tolerance::Tolerance;
 use crate::verdict::Verdict;
 
+mod controls;
 mod events;
 mod excerpt;
+mod found;
 mod job;
 mod layers;
 mod moments;
 mod pairs;
+mod properties;
 mod renamed;
 mod sides;
 
+pub use controls::controls;
+pub use found::Found;
 pub use moments::timeless;
-pub use pairs::pair;
-pub use sides::{Found, compare};
+pub use pairs::{Paired, look_at, pair};
+pub use sides::compare;
 
 /// Rows of the report's table; the counts are of all.
 const MOST_ROWS: usize = 10_000;
@@ -38,8 +45,22 @@ pub fn diff(reference: &Path, candidate: &Path, rules: &Rules) -> Report {
 }
 
 fn settle(found: &Found, rules: &Rules) -> Report {
-    let (verdict, code, reason) = judge(found);
+    let (mut verdict, mut code, mut reason) = judge(found);
+    // Where nothing could be judged there is nothing to try them on.
+    let controls = match verdict {
+        Verdict::Inconclusive => Vec::new(),
+        _ => controls(found, rules),
+    };
+    if let Some(why) = distrust(&controls) {
+        (verdict, code, reason) = (Verdict::Inconclusive, "control-failed", why);
+    }
     let mut report = Report::new("diff", verdict, code, reason, None);
+    report.controls = controls;
+    if code == "control-failed" {
+        report
+            .next
+            .push("a tolerance that accepts anything, or a pattern that hides everything, is no check: narrow it".into());
+    }
     report.compared.runs = 2;
     report.compared.entries = found.tensors.len() as u64;
     report.compared.bytes = found.bytes;
@@ -53,9 +74,18 @@ fn settle(found: &Found, rules: &Rules) -> Report {
         Verdict::Diverged => "these two do not hold the same".into(),
         Verdict::Inconclusive => "nothing: the question stays open".into(),
     };
+    // A tolerance helps numbers, and not words or bytes.
+    let number = |tensor: &TensorReport| {
+        tensor.mismatched > 0
+            && tensor
+                .outside
+                .dtype
+                .parse::<Dtype>()
+                .is_ok_and(|dtype| dtype.kind() != Kind::Bool)
+    };
     if verdict == Verdict::Diverged
         && rules.tolerance == Tolerance::Bitwise
-        && found.tensors.iter().any(|tensor| tensor.mismatched > 0)
+        && found.tensors.iter().any(number)
     {
         report
             .next
@@ -88,52 +118,132 @@ fn settle(found: &Found, rules: &Rules) -> Report {
             .next
             .push("`*` stands for anything but `/`, `**` for anything".into());
     }
+    for hint in found.unread.iter().map(|unread| &unread.hint) {
+        if verdict == Verdict::Inconclusive && !report.next.contains(hint) {
+            report.next.push(hint.clone());
+        }
+    }
     report.notes.clone_from(&found.notes);
     report.exceptions.clone_from(&found.exceptions);
     report.contents = Some(contents(found));
     report
 }
 
+/// Why no verdict can be trusted, if a control failed.
+#[must_use]
+pub fn distrust(controls: &[Control]) -> Option<String> {
+    let failed = controls.iter().find(|control| !control.passed)?;
+    Some(format!(
+        "the alarm cannot be trusted: control {} failed ({}): expected {:?}, observed {:?}",
+        failed.name, failed.what, failed.expected, failed.observed
+    ))
+}
+
 /// The verdict, a word for it and the reason.
 #[must_use]
-pub fn judge(found: &Found) -> (Verdict, &'static str, String) {
-    let differ = found.differing() as u64;
-    let close = found.with(Status::Close) as u64;
-    let count = text::thousands(found.tensors.len() as u64);
-    let anything = found.tensors.iter().any(|tensor| tensor.numel > 0);
+pub fn judge(found: &Found) -> (Verdict, &str, String) {
+    let tally = found.tally();
+    let count = text::thousands(tally.compared);
+    let verdict = tally.verdict();
+    match verdict {
+        Verdict::Diverged => {
+            let reason = format!(
+                "{} of {count} tensors differ",
+                text::thousands(tally.differing)
+            );
+            (verdict, "diverged", reason)
+        }
+        Verdict::Inconclusive => {
+            let (code, reason) = inconclusive(found);
+            (verdict, code, reason)
+        }
+        Verdict::Identical | Verdict::Close => match found.substance.lack() {
+            Some(why) => {
+                let reason = format!("agreement would prove nothing: {why}");
+                (Verdict::Inconclusive, "vacuous", reason)
+            }
+            None if verdict == Verdict::Close => {
+                let reason = format!(
+                    "{count} tensors agree within the tolerance, {} of them not bit for bit",
+                    text::thousands(tally.close)
+                );
+                (verdict, "close", reason)
+            }
+            None => (
+                verdict,
+                "identical",
+                format!("{count} tensors are identical"),
+            ),
+        },
+    }
+}
+
+/// Why nothing that was compared decides: names that were asked for and are not there, files that could not be read, nothing at all.
+fn inconclusive(found: &Found) -> (&str, String) {
+    let rest = match found.tensors.len() as u64 {
+        0 => String::new(),
+        agree => format!("; {} tensors agree", text::thousands(agree)),
+    };
+    if let Some(pattern) = found.only_nothing.first() {
+        let some: Vec<_> = found
+            .some_left_out
+            .iter()
+            .map(|name| plain(name, LONGEST_NAME))
+            .collect();
+        let names = if some.is_empty() {
+            String::new()
+        } else {
+            format!("; there are, for example, {}", some.join(", "))
+        };
+        return (
+            "nothing-matched",
+            format!("--only {pattern} means nothing that is here{rest}{names}"),
+        );
+    }
+    if let Some(first) = found.unread.first() {
+        let reason = match found.unread.len() {
+            1 => format!("{}{rest}", first.what),
+            more => {
+                let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+                for unread in &found.unread {
+                    *kinds.entry(&unread.code).or_default() += 1;
+                }
+                let kinds: Vec<String> = kinds
+                    .iter()
+                    .map(|(code, count)| format!("{count} {code}"))
+                    .collect();
+                format!(
+                    "{more} parts could not be read ({}){rest}; the first: {}",
+                    kinds.join(", "),
+                    first.what
+                )
+            }
+        };
+        return (&first.code, reason);
+    }
     if found.tensors.is_empty() && !found.some_left_out.is_empty() {
         let some: Vec<_> = found
             .some_left_out
             .iter()
             .map(|name| plain(name, LONGEST_NAME))
             .collect();
-        let some = some.join(", ");
         let reason = format!(
-            "no name passes --only, --ignore and the overrides; there are, for example, {some}"
+            "no name passes --only, --ignore and the overrides; there are, for example, {}",
+            some.join(", ")
         );
-        (Verdict::Inconclusive, "nothing-matched", reason)
-    } else if differ > 0 {
-        let reason = format!("{} of {count} tensors differ", text::thousands(differ));
-        (Verdict::Diverged, "diverged", reason)
-    } else if !anything {
-        let reason = "there is nothing to compare: no tensors, or only empty ones";
-        (Verdict::Inconclusive, "vacuous", reason.into())
-    } else if close > 0 {
-        let reason = format!(
-            "{count} tensors agree within the tolerance, {} of them not bit for bit",
-            text::thousands(close)
-        );
-        (Verdict::Close, "close", reason)
-    } else {
-        let reason = format!("{count} tensors are identical");
-        (Verdict::Identical, "identical", reason)
+        return ("nothing-matched", reason);
     }
+    (
+        "vacuous",
+        "there is nothing to compare: no tensors, or only empty ones".into(),
+    )
 }
 
 /// The report's table: of very many tensors, first those that are not identical.
 #[must_use]
 pub fn contents(found: &Found) -> Contents {
     let counts = Counts {
+        unread: found.unread.len() as u64,
         identical: found.with(Status::Identical) as u64,
         close: found.with(Status::Close) as u64,
         differing: found.differing() as u64,
@@ -157,6 +267,7 @@ pub fn contents(found: &Found) -> Contents {
         counts,
         layers,
         layers_not_listed,
+        unread: found.unread.iter().take(MOST_ROWS).cloned().collect(),
     }
 }
 

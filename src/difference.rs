@@ -22,7 +22,7 @@ use tally::{Best, Tally};
 
 pub use outcome::{Difference, Greatest, GreatestUlp, Pair, Status};
 pub use tally::{BUCKETS, SpecialCounts};
-pub use value::Value;
+pub use value::{Value, changed};
 
 /// Bytes of a block: both sides fit into a second-level cache.
 const BLOCK: usize = 64 * 1024;

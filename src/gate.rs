@@ -11,7 +11,7 @@ use crate::error::{Error, Failure, Result};
 use crate::fingerprint::Fingerprint;
 use crate::knob;
 use crate::report::{Report, Run};
-use crate::verdict::Verdict;
+use crate::verdict::{Tally, Verdict};
 
 mod artifacts;
 mod content;
@@ -77,23 +77,29 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
         runs: Vec::new(),
         first: None,
         last: None,
+        tally: Tally::default(),
+        doubt: None,
     };
     (world.progress)(&format!("gate: run 0, the first of {planned}"));
     let wrote = runner.run(0, series.left()?, world)?;
     series.runs.push((Verdict::Identical, None));
-    let mut report = Report::new("gate", Verdict::Identical, "identical", "", options.seed);
+    let mut report = Report::new("gate", Verdict::Inconclusive, "unjudged", "", options.seed);
     // The command's, which has settings that this process has not.
     let launch = plan.launch.iter();
     let variables = launch.map(|one| (one.name.clone().into(), one.value.clone().into()));
     report.fingerprint = Some(Fingerprint::collect().with_variables(variables));
-    if let Some(why) = nothing(options, &wrote, &runner)? {
+    if let Some(why) = nothing(options, &wrote) {
         settle::inconclusive(&mut report, why, options);
     } else {
         series.candidates(options, &mut runner, world)?;
-        report.controls = vec![
-            content::itself(&runner.files(0), &options.rules),
-            content::one_bit(&runner.files(0), &options.rules, &base.path.join("control"))?,
-        ];
+        // Of one run alone, which a reference is compared with, nothing has looked at the values yet.
+        if planned < 2
+            && let Some(why) = content::vacuous(&runner.files(0), &options.rules)?
+        {
+            let reason = format!("agreement would prove nothing: {why}");
+            series.doubt = Some(("vacuous".into(), reason, VACUOUS.into()));
+        }
+        report.controls = content::controls(&runner.files(0), &options.rules);
         let result = content::digests(&runner.files(0), &options.rules)?;
         settle::settle(&mut report, &series, options, &result);
         reference::apply(&mut report, earlier.as_ref(), options, result);
@@ -116,7 +122,7 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
 }
 
 /// Why there is nothing to compare after the first run, if so.
-fn nothing(options: &Options, wrote: &Wrote, runner: &Runner<'_>) -> Result<Option<Failure>> {
+fn nothing(options: &Options, wrote: &Wrote) -> Option<Failure> {
     let elsewhere = wrote.elsewhere.as_ref();
     let elsewhere = elsewhere.map_or(String::new(), |note| format!("; {note}"));
     let failure = |code: &str, message: String, hint: &str| {
@@ -141,36 +147,25 @@ fn nothing(options: &Options, wrote: &Wrote, runner: &Runner<'_>) -> Result<Opti
             } else {
                 format!("it wrote, for example, {}", others.join(", "))
             };
-            return Ok(failure(
+            return failure(
                 "no-artifact",
                 format!("the command wrote nothing that matches --artifact {pattern}: {wrote}"),
                 "a file that was there before and was not written to is no artifact; let the command write below {out}, or mend the pattern",
-            ));
+            );
         }
     }
     if wrote.compared == 0 {
-        return Ok(failure(
+        return failure(
             "no-artifact",
             "the command wrote no file and printed nothing: there is nothing to compare".into(),
             "let it write its result, for example below {out}, or print it",
-        ));
+        );
     }
-    if runner.printed_no_number() {
-        return Ok(failure(
-            "vacuous",
-            "agreement would prove nothing: the command wrote no file, and no number is in what it printed".into(),
-            "let it write or print what it computed; `--compare-stdout` compares words too",
-        ));
-    }
-    Ok(content::vacuous(&runner.files(0), &options.rules)?
-        .and_then(|why| {
-            failure(
-                "vacuous",
-                format!("agreement would prove nothing: {why}"),
-                "let the command write something that depends on its computation: a checkpoint, a loss for each step",
-            )
-        }))
+    None
 }
+
+/// What to do where nothing that was computed was compared.
+const VACUOUS: &str = "let the command write something that depends on its computation: a checkpoint, a loss for each step";
 
 /// The runs so far.
 struct Series {
@@ -183,6 +178,10 @@ struct Series {
     first: Option<(usize, Found)>,
     /// The last candidate that did not.
     last: Option<Found>,
+    /// What all comparisons counted.
+    tally: Tally,
+    /// Why the first comparison that decides nothing decides nothing: a word, the reason, what to do.
+    doubt: Option<(String, String, String)>,
 }
 
 impl Series {
@@ -225,9 +224,16 @@ impl Series {
             let mut found = diff::compare(&runner.files(0), &runner.files(run), &options.rules)?;
             found.notes.extend(wrote.notes);
             let (verdict, code, reason) = diff::judge(&found);
-            if code == "nothing-matched" {
-                return Err(Error::Usage(reason));
+            self.tally += found.tally();
+            if verdict == Verdict::Inconclusive && self.doubt.is_none() {
+                let hint = match found.unread.first() {
+                    Some(unread) => unread.hint.clone(),
+                    None => VACUOUS.to_owned(),
+                };
+                self.doubt = Some((code.to_owned(), reason, hint));
             }
+            // More runs of a command that computes nothing, or whose files cannot be read, would tell no more.
+            let undecided = self.doubt.is_some();
             let diverged = verdict == Verdict::Diverged;
             let digest = diverged
                 .then(|| content::digests(&runner.files(run), &options.rules))
@@ -242,6 +248,9 @@ impl Series {
             } else {
                 self.last = Some(found);
                 runner.forget(run)?;
+                if undecided {
+                    break;
+                }
             }
         }
         Ok(())

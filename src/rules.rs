@@ -86,6 +86,32 @@ impl Name<'_> {
 }
 
 impl Rules {
+    /// The same rules without any tolerance: equal bits are equal, NaN or not.
+    #[must_use]
+    pub fn exact(&self) -> Self {
+        let mut exact = self.clone();
+        exact.tolerance = Tolerance::Bitwise;
+        for exception in &mut exact.exceptions {
+            exception.tolerance = exception.tolerance.map(|_| Tolerance::Bitwise);
+        }
+        exact
+    }
+
+    /// Whether something in a file of this name may be wanted, where its own names cannot be read.
+    #[must_use]
+    pub fn may_want_of(&self, file: &str) -> bool {
+        let whole = Name { file, tensor: "" };
+        // Of `FILE:NAME` the part before the last colon is the file's.
+        let speaks_of = |pattern: &String| {
+            pattern
+                .rsplit_once(':')
+                .is_none_or(|(start, _)| whole.is_file_of(start))
+                || whole.is_file_of(pattern)
+        };
+        (self.only.is_empty() || file.is_empty() || self.only.iter().any(speaks_of))
+            && !self.ignore.iter().any(|pattern| whole.is_file_of(pattern))
+    }
+
     /// Whether `--only` and `--ignore` let a name through.
     #[must_use]
     pub fn want(&self, name: Name<'_>) -> bool {

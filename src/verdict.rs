@@ -80,16 +80,84 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// What one comparison amounts to, if it compared anything that means something.
+/// What comparisons counted: all that a verdict follows from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Pairs that were compared.
+    pub compared: u64,
+    /// Of them, those within the tolerance though not identical.
+    pub close: u64,
+    /// Of them, those that do not agree; one value that only one side has is one too.
+    pub differing: u64,
+    /// What was to be compared and was not, because it could not be read or is not there.
+    pub unread: u64,
+}
+
+impl Tally {
+    /// The only way to a verdict, for every command and every control. One difference is enough, whatever could not be read;
+    /// agreement needs everything to have been read, and something to have been compared.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.differing > 0 {
+            Verdict::Diverged
+        } else if self.unread > 0 || self.compared == 0 {
+            Verdict::Inconclusive
+        } else if self.close > 0 {
+            Verdict::Close
+        } else {
+            Verdict::Identical
+        }
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.compared += other.compared;
+        self.close += other.close;
+        self.differing += other.differing;
+        self.unread += other.unread;
+    }
+}
+
+impl From<&Comparison> for Tally {
+    fn from(comparison: &Comparison) -> Self {
+        let differing = comparison.mismatches.len() + comparison.metrics.len();
+        Self {
+            compared: comparison.compared.entries,
+            close: comparison.close,
+            differing: differing as u64,
+            unread: 0,
+        }
+    }
+}
+
+/// What comparing two traces amounts to, if that means anything.
 #[must_use]
 pub fn judge(comparison: &Comparison) -> Verdict {
-    if !comparison.mismatches.is_empty() || !comparison.metrics.is_empty() {
-        Verdict::Diverged
-    } else if comparison.compared.entries == 0 {
-        Verdict::Inconclusive
-    } else if comparison.close > 0 {
-        Verdict::Close
-    } else {
-        Verdict::Identical
+    Tally::from(comparison).verdict()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_outranks_what_could_not_be_read_and_that_outranks_agreement() {
+        for (compared, close, differing, unread, verdict) in [
+            (0, 0, 0, 0, Verdict::Inconclusive),
+            (3, 0, 0, 0, Verdict::Identical),
+            (3, 1, 0, 0, Verdict::Close),
+            (3, 1, 0, 1, Verdict::Inconclusive),
+            (3, 1, 1, 1, Verdict::Diverged),
+            (0, 0, 1, 0, Verdict::Diverged),
+        ] {
+            let tally = Tally {
+                compared,
+                close,
+                differing,
+                unread,
+            };
+            assert_eq!(tally.verdict(), verdict, "{tally:?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Agreement with `torch.testing.assert_close` on 400 recorded cases.
 
+use std::collections::BTreeSet;
+
 use samebits::difference::{Greatest, View, difference, unravel};
 use samebits::dtype::Dtype;
 use samebits::tolerance::Tolerance;
@@ -147,4 +149,39 @@ fn all_recorded_cases_agree_with_torch() {
         );
     }
     assert_eq!((cases.len(), attributes, mismatches), (400, 18, 197));
+}
+
+/// Every pair of 8-bit floats there is, judged as torch judged it. torch calls this comparison bitwise and compares values.
+#[test]
+fn all_pairs_of_8_bit_floats_are_judged_as_torch_judges_them() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/assert_close/fp8.json");
+    let recorded: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let answers = recorded["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 10);
+    for answer in answers {
+        let dtype: Dtype = answer["dtype"].as_str().unwrap().parse().unwrap();
+        let equal_nan = answer["equal_nan"].as_bool().unwrap();
+        let tolerance = Tolerance::close(Some(0.0), Some(0.0), equal_nan, None).unwrap();
+        let bits = |pair: &Value, at: usize| u8::try_from(pair[at].as_u64().unwrap()).unwrap();
+        let otherwise: BTreeSet<(u8, u8)> = answer["otherwise"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| (bits(pair, 0), bits(pair, 1)))
+            .collect();
+        for (ours, theirs) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+            let view = |bytes| View {
+                dtype,
+                shape: &[1],
+                bytes,
+            };
+            let found = difference(view(&[ours]), view(&[theirs]), &tolerance).unwrap();
+            let expected = (ours == theirs) != otherwise.contains(&(ours, theirs));
+            assert_eq!(
+                found.mismatched == 0,
+                expected,
+                "{dtype} {ours:#04x} {theirs:#04x}, equal_nan {equal_nan}: {found:?}"
+            );
+        }
+    }
 }

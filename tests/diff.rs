@@ -190,7 +190,7 @@ fn where_nothing_was_compared_nothing_is_identical() {
             &at("empty2.txt"),
             &[],
             "vacuous",
-            "nothing to compare",
+            "only empty ones",
         ),
         (
             &at("folder"),
@@ -275,9 +275,12 @@ fn the_recorded_cases_of_assert_close_agree_with_torch_through_the_command() {
         let row = &report["tensors"][0];
         let code = output.status.code().unwrap();
         seen[usize::try_from(code).unwrap()] += 1;
-        // Where torch finds two empty tensors equal, nothing was compared.
-        let empty = row["numel"] == 0 && case["close"] == true;
-        let expected = if empty {
+        // Where torch finds two empty tensors equal, two of NaN, or two zeros, nothing that was computed was compared: the row
+        // says what torch says, and the verdict asks for more.
+        let row_agrees =
+            ["identical", "close"].contains(&row["status"].as_str().unwrap_or_default());
+        let vacuous = report["reason_code"] == "vacuous" && row_agrees && case["close"] == true;
+        let expected = if vacuous {
             2
         } else {
             i32::from(case["close"] == false)
@@ -299,7 +302,9 @@ fn the_recorded_cases_of_assert_close_agree_with_torch_through_the_command() {
             }
         }
     }
-    assert_eq!(seen.iter().sum::<i32>(), 400);
+    assert_eq!(seen.iter().sum::<i32>(), 400, "{seen:?}");
+    // 72 pairs of empty tensors, two of NaN, two of zero.
+    assert_eq!(seen[2], 76, "{seen:?}");
     assert!(seen[0] > 100 && seen[1] > 200, "{seen:?}");
 }
 
@@ -386,7 +391,9 @@ fn folders_are_paired_by_path_and_patterns_choose_files_and_tensors() {
     fs::write(b.join("step/1/model.safetensors"), "short").unwrap();
     let (code, report, _) = between(&a, &b, &["--ignore", "*.txt", "--ignore", "time"]);
     assert_eq!((code, &report["reason_code"]), (2, &"damaged".into()));
-    assert_eq!(between(&a, &b, &["--only", "metrics.csv:loss"]).0, 2);
+    // It may hold a tensor of that name; it holds nothing of another file's.
+    assert_eq!(between(&a, &b, &["--only", "w"]).0, 2);
+    assert_eq!(between(&a, &b, &["--only", "metrics.csv:loss"]).0, 0);
     assert_eq!(
         between(&a, &b, &["--only", "metrics.csv", "--ignore", "time"]).0,
         0
@@ -413,10 +420,9 @@ fn a_pattern_that_means_nothing_is_said_and_a_file_with_another_date_is_another_
         assert_eq!(code, 0, "{report}");
         report["notes"].to_string()
     };
-    let said = notes(&["--ignore", "optimiser.*", "--only", "w", "--only", "v"]);
+    let said = notes(&["--ignore", "optimiser.*", "--only", "w"]);
     assert!(
-        said.contains("--ignore optimiser.* means nothing")
-            && said.contains("--only v means nothing"),
+        said.contains("--ignore optimiser.* means nothing"),
         "{said}"
     );
     assert!(
@@ -491,20 +497,20 @@ fn no_tolerance_makes_one_word_another() {
         fs::write(&path, content).unwrap();
         path
     };
-    let loose = &["--rtol", "1", "--atol", "9"][..];
+    let loose = &["--rtol", "0.5", "--atol", "9"][..];
     for (one, other) in [
-        (at("a.txt", b"loss a"), at("b.txt", b"loss b")),
+        (at("a.txt", b"loss 1 a"), at("b.txt", b"loss 1 b")),
         (at("a.bin", b"\0\x01"), at("b.bin", b"\0\x02")),
         (
-            at("a.json", b"{\"k\": \"a\"}"),
-            at("b.json", b"{\"k\": \"b\"}"),
+            at("a.json", b"{\"k\": \"a\", \"n\": 7}"),
+            at("b.json", b"{\"k\": \"b\", \"n\": 7}"),
         ),
     ] {
         assert_eq!(between(&one, &other, loose).0, 1, "{}", one.display());
         assert_eq!(between(&one, &one, loose).0, 0);
     }
     // Numbers are near each other.
-    let (one, other) = (at("c.json", b"{\"k\": 1}"), at("d.json", b"{\"k\": 2}"));
+    let (one, other) = (at("c.json", b"{\"k\": 100}"), at("d.json", b"{\"k\": 101}"));
     assert_eq!(between(&one, &other, loose).1["verdict"], "close");
 }
 
@@ -512,7 +518,7 @@ fn no_tolerance_makes_one_word_another() {
 fn names_that_are_no_utf8_are_compared_too() {
     use std::os::unix::ffi::OsStringExt;
     let folder = tempfile::tempdir().unwrap();
-    for (side, text) in [("a", "same"), ("b", "same"), ("c", "other")] {
+    for (side, text) in [("a", "same 1"), ("b", "same 1"), ("c", "other 1")] {
         fs::create_dir(folder.path().join(side)).unwrap();
         let name = std::ffi::OsString::from_vec(b"odd\xFFname".to_vec());
         fs::write(folder.path().join(side).join(name), text).unwrap();

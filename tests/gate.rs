@@ -135,7 +135,7 @@ fn where_nothing_was_compared_nothing_is_green() {
         (&[], "printf '[0, 0, 0]' > a.json", "vacuous"),
         (&[], "printf '[1.5, 1.5]' > a.json", "vacuous"),
         (&[], "head -c 1000 /dev/zero > a.bin", "vacuous"),
-        (&["--ignore", "*"], "seq 9 > a.txt", "vacuous"),
+        (&["--ignore", "*"], "seq 9 > a.txt", "nothing-matched"),
         (&["--metric", "loss=(\\S+)"], "echo lost=3", "usage"),
         (&["--metric", "loss="], "echo loss=3", "usage"),
         (&[], "echo Training done", "vacuous"),

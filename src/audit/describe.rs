@@ -29,7 +29,7 @@ pub(super) fn describe(
     traces: &[Trace],
     comparisons: &[Comparison],
 ) -> Report {
-    let mut report = Report::new("audit", Verdict::Identical, "identical", "", options.seed);
+    let mut report = Report::new("audit", Verdict::Inconclusive, "unjudged", "", options.seed);
     report.subject = Some(subject(workload, options));
     let manifest = &traces[0].manifest;
     report.settings.clone_from(&manifest.settings);

@@ -1,11 +1,11 @@
 //! What is compared at once, and what is not.
 
-use super::pairs::{alone, pair};
+use super::pairs::{Paired, alone, pair};
 use crate::compare::Status;
 use crate::error::Result;
 use crate::evidence::{Content, Item};
-use crate::report::tensors::TensorReport;
 use crate::rules::Rules;
+use crate::substance::Look;
 
 /// Unpacked tensors of this size and more, in bytes, are compared one after the other: two are in memory at a time.
 const LARGE: u64 = 32 << 20;
@@ -30,20 +30,33 @@ impl Job<'_> {
         self.bytes() >= LARGE && (unpacked(self.ours) || self.theirs.is_some_and(unpacked))
     }
 
-    /// What was found, and whether its exception was needed for it.
-    pub(super) fn compare(&self, rules: &Rules) -> Result<(TensorReport, bool)> {
+    /// What was found under the tolerance that holds for it, and whether its exception made a difference.
+    pub(super) fn compare(&self, rules: &Rules) -> Result<(Paired, bool)> {
         let Some(theirs) = self.theirs else {
-            return Ok((alone(&self.key, self.ours, Status::Missing), true));
+            let report = alone(&self.key, self.ours, Status::Missing);
+            let paired = Paired {
+                report,
+                look: Look::Unseen,
+                caution: None,
+            };
+            return Ok((paired, true));
         };
         let under = |tolerance| pair(&self.key, self.ours, theirs, tolerance, rules.any_dtype);
-        let plain = under(&rules.tolerance);
         let Some(exception) = self.exception.and_then(|at| rules.exceptions.get(at)) else {
-            return Ok((plain?, false));
+            return Ok((under(&rules.tolerance)?, false));
         };
-        let needed = !plain.as_ref().is_ok_and(TensorReport::agrees);
-        match &exception.tolerance {
-            Some(tolerance) if needed => Ok((under(tolerance)?, true)),
-            _ => Ok((plain?, needed)),
-        }
+        let Some(own) = &exception.tolerance else {
+            // Ignored: only whether that was needed is asked.
+            let paired = under(&rules.tolerance)?;
+            let differs = !paired.report.agrees();
+            return Ok((paired, differs));
+        };
+        // The exception decides, also where it is the tighter of the two.
+        let paired = under(own)?;
+        let bitwise = paired.report.status == Status::Identical;
+        let agrees = |paired: &Paired| paired.report.agrees();
+        let needed = !bitwise
+            && !under(&rules.tolerance).is_ok_and(|plain| agrees(&plain) == agrees(&paired));
+        Ok((paired, needed))
     }
 }

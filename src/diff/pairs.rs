@@ -2,15 +2,53 @@
 
 use rayon::prelude::*;
 
+use std::path::Path;
+
 use super::excerpt::{excerpt, is_text};
 use crate::compare::Status;
-use crate::difference::{View, difference};
-use crate::dtype::Dtype;
-use crate::error::{Error, Result, plain};
+use crate::difference::{DifferenceError, View, difference};
+use crate::dtype::{Dtype, Kind};
+use crate::error::{Error, Refusal, Result, plain};
 use crate::evidence::{Content, Item, LONGEST_NAME};
 use crate::report::tensors::{Outside, TensorReport};
 use crate::rules::asked;
+use crate::substance::{Look, Value, look};
 use crate::tolerance::Tolerance;
+
+/// What comparing one pair gave.
+#[derive(Debug)]
+pub struct Paired {
+    /// For the report.
+    pub report: TensorReport,
+    /// Whether its agreement would mean anything.
+    pub look: Look,
+    /// What a person must know of how the values were compared, such as torch's own loss of precision.
+    pub caution: Option<Caution>,
+}
+
+/// Where torch, and so we, call values equal that are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caution {
+    /// Unsigned 64-bit integers were compared as signed ones: `2^64 - 1` is `-1`.
+    Unsigned,
+    /// Integers under a tolerance were compared in float32, which holds them exactly only up to 2^24.
+    Float32,
+}
+
+impl Caution {
+    /// In words, after the name of the first tensor that it is about.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unsigned => {
+                "torch compares uint64 with another dtype as int64, where values from 2^63 on become negative (2^64 - 1 equals -1), and so it was done here"
+            }
+            Self::Float32 => {
+                "under a tolerance torch compares integers in float32, which cannot tell neighbours beyond 2^24 apart, and so it was done here"
+            }
+        }
+    }
+}
 
 /// Compares two tensors of one name.
 ///
@@ -22,7 +60,14 @@ pub fn pair(
     theirs: &Item,
     tolerance: &Tolerance,
     any_dtype: bool,
-) -> Result<TensorReport> {
+) -> Result<Paired> {
+    let unlooked = |report| {
+        Ok(Paired {
+            report,
+            look: Look::Unseen,
+            caution: None,
+        })
+    };
     let texts = is_text(ours) && is_text(theirs);
     let excerpt =
         |left: &[u8], right: &[u8]| texts.then(|| excerpt(left, right)).flatten().map(Box::new);
@@ -31,11 +76,11 @@ pub fn pair(
         if texts {
             report.text = excerpt(&ours.bytes()?, &theirs.bytes()?);
         }
-        return Ok(report);
+        return unlooked(report);
     }
     let same_dtype = ours.dtype == theirs.dtype;
     if ours.declared != theirs.declared || (!same_dtype && !any_dtype) {
-        return Ok(outsides_differ(key, Status::Dtype, ours, theirs));
+        return unlooked(outsides_differ(key, Status::Dtype, ours, theirs));
     }
     if matches!(ours.content, Content::Digest(_)) || matches!(theirs.content, Content::Digest(_)) {
         let equal = ours.digest()? == theirs.digest()?;
@@ -44,7 +89,7 @@ pub fn pair(
         } else {
             Status::Diverged
         };
-        return Ok(alone(key, ours, status));
+        return unlooked(alone(key, ours, status));
     }
     let (left, right) = (ours.bytes()?, theirs.bytes()?);
     // Words, and numbers that nobody here can read, are the same bytes or something else: there is no nearness in them.
@@ -55,6 +100,7 @@ pub fn pair(
         tolerance
     };
     let bitwise = *tolerance == Tolerance::Bitwise;
+    let mut caution = None;
     let report = if bitwise && same_dtype && same_bytes(&left, &right) {
         alone(key, ours, Status::Identical)
     } else {
@@ -75,8 +121,9 @@ pub fn pair(
         } else {
             tolerance
         };
-        let found = difference(reference, candidate, tolerance)
-            .map_err(|error| Error::Usage(format!("{}: {error}", plain(key, LONGEST_NAME))))?;
+        let found =
+            difference(reference, candidate, tolerance).map_err(|error| refused(key, &error))?;
+        caution = caution_of(reference, candidate, tolerance);
         let mut report = TensorReport::of(key, ours.dtype, &ours.shape, found);
         report.outside = outside(ours);
         report.text = excerpt(&left, &right);
@@ -84,7 +131,66 @@ pub fn pair(
     };
     ours.check()?;
     theirs.check()?;
-    Ok(report)
+    let look = look_at(ours, &left);
+    Ok(Paired {
+        report,
+        look,
+        caution,
+    })
+}
+
+/// What a look at an item's bytes shows.
+#[must_use]
+pub fn look_at(item: &Item, bytes: &[u8]) -> Look {
+    let value = Value {
+        name: &item.name,
+        dtype: item.dtype,
+        declared: item.declared.as_deref(),
+        numel: item.numel(),
+    };
+    look(value, bytes)
+}
+
+/// A pair that torch does not compare either under this tolerance.
+fn refused(key: &str, error: &DifferenceError) -> Error {
+    Refusal::unsupported(error.to_string()).of(Path::new(&*plain(key, LONGEST_NAME)))
+}
+
+/// What a person must know of this comparison.
+fn caution_of(reference: View<'_>, candidate: View<'_>, tolerance: &Tolerance) -> Option<Caution> {
+    /// The first integer that float32 does not hold.
+    const BEYOND: u64 = (1 << 24) + 1;
+    let Tolerance::Close(close) = tolerance else {
+        return None;
+    };
+    let (ours, theirs) = (reference.dtype, candidate.dtype);
+    let whole = |dtype: Dtype| matches!(dtype.kind(), Kind::Signed | Kind::Unsigned);
+    if ours != theirs && [ours, theirs].contains(&Dtype::Uint64) {
+        return Some(Caution::Unsigned);
+    }
+    let inexact = !close.limits(ours, theirs).are_exact();
+    let large = |view: View<'_>| {
+        let size = view.dtype.size();
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0u64, |all, &byte| all << 8 | u64::from(byte))
+        };
+        size >= 4
+            && view.bytes.chunks_exact(size).any(|element| {
+                let bits = number(element);
+                let negative = view.dtype.kind() == Kind::Signed && element[size - 1] & 0x80 != 0;
+                let magnitude = if negative {
+                    (!bits).wrapping_add(1) & (u64::MAX >> (64 - 8 * size))
+                } else {
+                    bits
+                };
+                magnitude >= BEYOND
+            })
+    };
+    (inexact && whole(ours) && whole(theirs) && (large(reference) || large(candidate)))
+        .then_some(Caution::Float32)
 }
 
 /// A tensor that was not compared element by element.

@@ -2,52 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::found::{Found, SOME, unread};
 use super::job::Job;
 use super::pairs::alone;
-use super::{events, moments};
+use super::{events, moments, properties};
 use crate::compare::Status;
 use crate::error::{Error, Result, plain};
 use crate::evidence::folder::{self, files};
 use crate::evidence::open::{open, open_any};
 use crate::evidence::table::TableOptions;
-use crate::evidence::{Evidence, Item, LONGEST_NAME, traces};
-use crate::report::tensors::{Excepted, Outside, TensorReport};
-use crate::rules::{Exception, Name, Rules};
-
-/// Names shown to a person whose patterns let nothing through.
-const SOME: usize = 5;
-
-/// Everything found, before it is judged.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// In the order of the reference; what only the candidate has, after its file.
-    pub tensors: Vec<TensorReport>,
-    /// What a person should know.
-    pub notes: Vec<String>,
-    /// Each exception of the rules, in their order.
-    pub exceptions: Vec<Excepted>,
-    /// Bytes compared, of one side.
-    pub bytes: u64,
-    /// How many names the rules left out.
-    pub left_out: u64,
-    /// Some of them.
-    pub some_left_out: Vec<String>,
-    /// Patterns of `--only` and `--ignore` that meant something here.
-    met: BTreeSet<String>,
-}
+use crate::evidence::{Evidence, Item, LONGEST_NAME, raw, traces};
+use crate::ffi::map::Map;
+use crate::report::tensors::{Outside, TensorReport};
+use crate::rules::{Name, Rules};
+use crate::substance::Look;
 
 /// Compares what stands at two paths, without judging it.
 ///
 /// # Errors
 /// When one cannot be read or is damaged, or only one is a folder.
 pub fn compare(reference: &Path, candidate: &Path, rules: &Rules) -> Result<Found> {
-    let mut found = Found {
-        exceptions: rules.exceptions.iter().map(excepted).collect(),
-        ..Found::default()
-    };
+    let mut found = Found::new(rules);
     let place = |path: &Path| path.canonicalize().ok();
     if place(reference).is_some() && place(reference) == place(candidate) {
         let note = "both paths lead to the same place";
@@ -55,28 +34,12 @@ pub fn compare(reference: &Path, candidate: &Path, rules: &Rules) -> Result<Foun
     }
     let folder = |path: &Path| path.is_dir() && !traces::recognises(path);
     match (folder(reference), folder(candidate)) {
-        (false, false) => found.files(reference, candidate, "", rules)?,
+        (false, false) => found.files(reference, candidate, "", rules),
         (true, true) => found.folders(reference, candidate, rules)?,
         (true, false) => return Err(one_folder(reference, candidate)),
         (false, true) => return Err(one_folder(candidate, reference)),
     }
-    for (flag, patterns) in [("only", &rules.only), ("ignore", &rules.ignore)] {
-        for pattern in patterns.iter().filter(|one| !found.met.contains(*one)) {
-            let note = format!("--{flag} {pattern} means nothing that is here");
-            found.notes.push(note);
-        }
-    }
-    for exception in found.exceptions.iter().filter(|one| one.needed == 0) {
-        let why = if exception.matched == 0 {
-            "it is not the first to match any name that was compared"
-        } else {
-            "what it matches agrees without it"
-        };
-        found.notes.push(format!(
-            "the override for {} is not needed: {why}",
-            exception.name
-        ));
-    }
+    found.finish(rules);
     Ok(found)
 }
 
@@ -88,35 +51,7 @@ fn one_folder(folder: &Path, file: &Path) -> Error {
     ))
 }
 
-fn excepted(exception: &Exception) -> Excepted {
-    Excepted {
-        name: exception.name.clone(),
-        what: match &exception.tolerance {
-            None => "ignored".into(),
-            Some(_) => "another tolerance".into(),
-        },
-        reason: exception.reason.clone(),
-        matched: 0,
-        needed: 0,
-    }
-}
-
 impl Found {
-    /// Tensors that do not agree.
-    #[must_use]
-    pub fn differing(&self) -> usize {
-        self.tensors.iter().filter(|one| !one.agrees()).count()
-    }
-
-    /// Tensors with this status.
-    #[must_use]
-    pub fn with(&self, status: Status) -> usize {
-        self.tensors
-            .iter()
-            .filter(|one| one.status == status)
-            .count()
-    }
-
     fn folders(&mut self, reference: &Path, candidate: &Path, rules: &Rules) -> Result<()> {
         use folder::Found::{File, Link, Special};
         let (ours, mut theirs) = (files(reference)?, files(candidate)?);
@@ -150,8 +85,8 @@ impl Found {
                         exception.tolerance.is_none() && whole.is_file_of(&exception.name)
                     });
                     match silent {
-                        Some(at) => self.excuse_file(at, ours, theirs)?,
-                        None => self.files(ours, theirs, name, rules)?,
+                        Some(at) => self.excuse_file(at, ours, theirs),
+                        None => self.files(ours, theirs, name, rules),
                     }
                 }
                 (Some(Link(ours)), Some(Link(theirs))) => {
@@ -170,30 +105,59 @@ impl Found {
     }
 
     /// Two files whose difference does not decide.
-    fn excuse_file(&mut self, at: usize, ours: &Path, theirs: &Path) -> Result<()> {
-        use crate::ffi::map::Map;
-        let same = !ours.is_dir() && {
-            let (left, right) = (Map::open(ours)?, Map::open(theirs)?);
-            left[..] == right[..]
-        };
+    fn excuse_file(&mut self, at: usize, ours: &Path, theirs: &Path) {
         self.exceptions[at].matched += 1;
-        self.exceptions[at].needed += u64::from(!same);
-        Ok(())
+        self.exceptions[at].needed += u64::from(!same_bytes(ours, theirs));
     }
 
     /// Compares two files; `file` is their name in a folder, empty where they stand alone.
-    fn files(
-        &mut self,
-        reference: &Path,
-        candidate: &Path,
-        file: &str,
-        rules: &Rules,
-    ) -> Result<()> {
+    fn files(&mut self, reference: &Path, candidate: &Path, file: &str, rules: &Rules) {
         let options = TableOptions {
             keys: rules.keys.clone(),
         };
         let open = if rules.of_runs { open_any } else { open };
-        let (ours, theirs) = (open(reference, &options)?, open(candidate, &options)?);
+        let opened =
+            open(reference, &options).and_then(|ours| Ok((ours, open(candidate, &options)?)));
+        let source = (reference.to_path_buf(), file.to_owned(), self.tensors.len());
+        self.sources.push(source);
+        match opened {
+            Ok((ours, theirs)) => self.evidence(&ours, &theirs, file, rules),
+            Err(error) => self.unopened(&error, (reference, candidate), file, rules),
+        }
+    }
+
+    /// Two files of which one at least cannot be opened. Equal bytes hold the same whatever they are.
+    fn unopened(
+        &mut self,
+        error: &Error,
+        (reference, candidate): (&Path, &Path),
+        file: &str,
+        rules: &Rules,
+    ) {
+        let both = (Map::open(reference), Map::open(candidate));
+        if let (Ok(ours), Ok(theirs)) = both
+            && ours[..] == theirs[..]
+            && let Ok(ours) = raw::read(reference, &Arc::new(ours))
+            && let Ok(theirs) = raw::read(candidate, &Arc::new(theirs))
+        {
+            self.note_once(format!("compared as bytes: {error}"));
+            return self.evidence(&ours, &theirs, file, rules);
+        }
+        if rules.may_want_of(file) {
+            self.unread.push(unread(file, error));
+        } else {
+            self.leave_out(file);
+        }
+    }
+
+    /// Compares what two files hold.
+    pub(super) fn evidence(
+        &mut self,
+        ours: &Evidence,
+        theirs: &Evidence,
+        file: &str,
+        rules: &Rules,
+    ) {
         let by_name: BTreeMap<&str, &Item> = theirs
             .items
             .iter()
@@ -214,7 +178,7 @@ impl Found {
                 });
             }
         }
-        self.jobs(&jobs, rules)?;
+        self.jobs(&jobs, rules);
         let known: BTreeSet<&str> = ours.items.iter().map(|item| item.name.as_str()).collect();
         for item in &theirs.items {
             let name = Name {
@@ -226,53 +190,52 @@ impl Found {
                 self.record(report, rules.exception(name), true, rules);
             }
         }
-        self.note(&ours, &theirs, file);
-        Ok(())
-    }
-
-    fn jobs(&mut self, jobs: &[Job<'_>], rules: &Rules) -> Result<()> {
-        let small: Vec<&Job> = jobs.iter().filter(|job| !job.is_large()).collect();
-        let mut done: Vec<Option<(TensorReport, bool)>> = Vec::new();
-        let mut compared = small
-            .par_iter()
-            .map(|job| job.compare(rules))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter();
-        for job in jobs {
-            // One after the other, each on all cores: what must be unpacked is not held more than once.
-            done.push(if job.is_large() {
-                Some(job.compare(rules)?)
-            } else {
-                compared.next()
-            });
-        }
-        for (job, outcome) in jobs.iter().zip(done) {
-            if let Some((report, needed)) = outcome {
-                self.bytes += job.bytes();
-                self.record(report, job.exception, needed, rules);
+        for difference in properties::differences(ours, theirs) {
+            let name = Name {
+                file,
+                tensor: difference.name,
+            };
+            if self.wants(name, rules) {
+                let report = difference.report(&name.full());
+                self.record(report, rules.exception(name), true, rules);
             }
         }
-        Ok(())
+        self.note(ours, theirs, file);
     }
 
-    /// Keeps a result, or only counts it where an exception says that it does not decide.
-    fn record(
-        &mut self,
-        report: TensorReport,
-        exception: Option<usize>,
-        needed: bool,
-        rules: &Rules,
-    ) {
-        let Some(at) = exception else {
-            return self.tensors.push(report);
-        };
-        let counted = &mut self.exceptions[at];
-        counted.matched += 1;
-        counted.needed += u64::from(needed);
-        if rules.exceptions[at].tolerance.is_some() {
-            self.tensors.push(report);
-        } else if self.some_left_out.len() < SOME {
-            self.some_left_out.push(report.key);
+    fn jobs(&mut self, jobs: &[Job<'_>], rules: &Rules) {
+        let small: Vec<&Job> = jobs.iter().filter(|job| !job.is_large()).collect();
+        let compared: Vec<_> = small.par_iter().map(|job| job.compare(rules)).collect();
+        let mut compared = compared.into_iter();
+        for job in jobs {
+            // One after the other, each on all cores: what must be unpacked is not held more than once.
+            let outcome = if job.is_large() {
+                Some(job.compare(rules))
+            } else {
+                compared.next()
+            };
+            match outcome {
+                None => {}
+                Some(Err(error)) => self.unread.push(unread(&job.key, &error)),
+                Some(Ok((paired, needed))) => {
+                    self.bytes += job.bytes();
+                    if let Some(caution) = paired.caution {
+                        let first = || (job.key.clone(), 0);
+                        self.cautions.entry(caution).or_insert_with(first).1 += 1;
+                    }
+                    let counts = job
+                        .exception
+                        .is_none_or(|at| rules.exceptions[at].tolerance.is_some());
+                    if counts && paired.report.agrees() {
+                        let look = match paired.report.status {
+                            Status::Close => Look::Differs,
+                            _ => paired.look,
+                        };
+                        self.substance.add(look);
+                    }
+                    self.record(paired.report, job.exception, needed, rules);
+                }
+            }
         }
     }
 
@@ -297,6 +260,7 @@ impl Found {
             tensor: "",
         };
         if self.wants(whole, rules) {
+            self.substance.add(Look::Frame);
             let outside = Outside {
                 dtype: kind.into(),
                 shape: Vec::new(),
@@ -311,31 +275,6 @@ impl Found {
         }
     }
 
-    fn wants(&mut self, name: Name<'_>, rules: &Rules) -> bool {
-        self.meet(name, rules);
-        let wanted = rules.want(name);
-        if !wanted {
-            self.leave_out(&name.full());
-        }
-        wanted
-    }
-
-    /// Remembers the patterns that mean this name.
-    fn meet(&mut self, name: Name<'_>, rules: &Rules) {
-        for pattern in rules.only.iter().chain(&rules.ignore) {
-            if !self.met.contains(pattern) && name.matches(pattern) {
-                self.met.insert(pattern.clone());
-            }
-        }
-    }
-
-    fn leave_out(&mut self, name: &str) {
-        self.left_out += 1;
-        if self.some_left_out.len() < SOME {
-            self.some_left_out.push(name.to_owned());
-        }
-    }
-
     /// What differs without mattering, and what the readers had to say.
     fn note(&mut self, ours: &Evidence, theirs: &Evidence, file: &str) {
         let whose = if file.is_empty() {
@@ -343,8 +282,11 @@ impl Found {
         } else {
             format!("{file}: ")
         };
+        if ours.format == "bytes" && theirs.format == "bytes" {
+            self.as_bytes.insert(file.to_owned());
+        }
         if ours.format != theirs.format {
-            self.notes.push(format!(
+            self.note_once(format!(
                 "{whose}the reference is {}, the candidate {}",
                 ours.format, theirs.format
             ));
@@ -362,15 +304,19 @@ impl Found {
             } else {
                 format!(" ({})", names.join(", "))
             };
-            self.notes.push(format!(
+            self.note_once(format!(
                 "{whose}packed differently{what}, which is not compared"
             ));
         }
         for note in ours.notes.iter().chain(&theirs.notes) {
-            let note = format!("{whose}{note}");
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+            self.note_once(format!("{whose}{note}"));
         }
+    }
+}
+
+fn same_bytes(ours: &Path, theirs: &Path) -> bool {
+    match (Map::open(ours), Map::open(theirs)) {
+        (Ok(ours), Ok(theirs)) => ours[..] == theirs[..],
+        _ => false,
     }
 }

@@ -156,6 +156,35 @@ fn real(dtype: Dtype, bytes: &[u8]) -> f64 {
     }
 }
 
+/// An element of type `dtype` that no tolerance worth its name accepts in place of this one: changed by its own size and by at
+/// least 1; NaN and infinities become 2.
+#[must_use]
+pub fn changed(dtype: Dtype, element: &[u8]) -> Vec<u8> {
+    let real = |real: f64| {
+        if real.is_finite() {
+            real + real.abs().max(1.0)
+        } else {
+            2.0
+        }
+    };
+    let number = match Number::read(dtype, element) {
+        Number::Integer(integer) if dtype == Dtype::Bool => Number::Integer(1 - integer),
+        Number::Integer(integer) => {
+            let step = integer.abs().max(1);
+            let bits = 8 * dtype.size() - usize::from(dtype.kind() == Kind::Signed);
+            let fits = integer + step < 1 << bits;
+            Number::Integer(if fits { integer + step } else { integer - step })
+        }
+        // These are compared exactly, and have no way from f64 here.
+        Number::Real(_) if dtype.size() == 1 => return vec![element[0] ^ 0x40],
+        Number::Real(value) => Number::Real(real(value)),
+        Number::Complex(value, imaginary) => Number::Complex(real(value), imaginary),
+    };
+    let mut bytes = Vec::new();
+    number.write(dtype, &mut bytes);
+    bytes
+}
+
 /// The elements of `bytes` as `promoted`; a slow path, for tensors whose dtypes differ.
 pub(crate) fn convert(bytes: &[u8], dtype: Dtype, promoted: Dtype) -> Vec<u8> {
     let mut converted = Vec::with_capacity(bytes.len() / dtype.size() * promoted.size());
@@ -163,4 +192,32 @@ pub(crate) fn convert(bytes: &[u8], dtype: Dtype, promoted: Dtype) -> Vec<u8> {
         Number::read(dtype, element).write(promoted, &mut converted);
     }
     converted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::difference::{Status, View, difference};
+
+    #[test]
+    fn a_changed_element_is_another_under_the_tolerances_of_torch_whatever_it_was() {
+        let tolerance = crate::tolerance::Tolerance::torch_defaults();
+        for dtype in Dtype::all() {
+            let patterns = [[0; 16], [0xFF; 16], [0x7F; 16], [0x3C; 16], [1; 16]];
+            for bytes in patterns.map(|pattern| pattern[..dtype.size()].to_vec()) {
+                let changed = changed(dtype, &bytes);
+                let view = |bytes| View {
+                    dtype,
+                    shape: &[1],
+                    bytes,
+                };
+                let found = difference(view(&bytes), view(&changed), &tolerance).unwrap();
+                assert_eq!(
+                    found.status,
+                    Status::Mismatch,
+                    "{dtype} {bytes:?} {changed:?}"
+                );
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The files of a folder and of the folders in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -24,8 +24,8 @@ pub enum Found {
     Special,
 }
 
-/// Everything below a folder, by path from there. Links to files are files; links to folders elsewhere are followed once, those
-/// that lead inside or around are compared by where they lead. A byte of a name that is no UTF-8 is written `\xNN`.
+/// Everything below a folder, by path from there. Links to files are files; every link to a folder elsewhere is followed, those
+/// that lead inside, around or in a circle are compared by where they lead. A byte of a name that is no UTF-8 is written `\xNN`.
 ///
 /// # Errors
 /// When a folder cannot be read or holds too many files.
@@ -33,9 +33,9 @@ pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
     let real = |path: &Path| path.canonicalize().map_err(|e| Error::io("find", path, e));
     let top = real(root)?;
     let mut found = BTreeMap::new();
-    let mut folders = vec![(String::new(), root.to_path_buf())];
-    let mut followed = BTreeSet::from([top.clone()]);
-    while let Some((prefix, folder)) = folders.pop() {
+    // With each folder, where the links really stand that lead to it: one that leads there again would go round for ever.
+    let mut folders = vec![(String::new(), root.to_path_buf(), Vec::new())];
+    while let Some((prefix, folder, way)) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, e))?;
         for entry in entries {
             let entry = entry.map_err(|e| Error::io("read", &folder, e))?;
@@ -43,7 +43,7 @@ pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
             let name = format!("{prefix}{}", readable(&entry.file_name()));
             let kind = entry.file_type().map_err(|e| Error::io("read", &path, e))?;
             let what = if kind.is_dir() && !traces::recognises(&path) {
-                folders.push((format!("{name}/"), path));
+                folders.push((format!("{name}/"), path, way.clone()));
                 continue;
             } else if kind.is_dir() || path.is_file() {
                 Found::File(path)
@@ -53,9 +53,15 @@ pub fn files(root: &Path) -> Result<BTreeMap<String, Found>> {
                     && place.is_dir()
                     && !place.starts_with(&top)
                     && !top.starts_with(&place)
-                    && followed.insert(place)
+                    && !way
+                        .iter()
+                        .any(|before: &PathBuf| before.starts_with(&place))
+                    && !folder
+                        .canonicalize()
+                        .is_ok_and(|folder| folder.starts_with(&place))
                 {
-                    folders.push((format!("{name}/"), path));
+                    let way = way.iter().cloned().chain([place]).collect();
+                    folders.push((format!("{name}/"), path, way));
                     continue;
                 }
                 Found::Link(target(&top, &path)?)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, Result, plain};
+use crate::error::{Cause, Error, Result, plain};
 use crate::evidence::table::{TableOptions, csv, json, lines};
 use crate::evidence::{Evidence, npy, npz, raw, safetensors, tfevents, torch_zip, traces};
 use crate::ffi::map::Map;
@@ -116,7 +116,11 @@ pub fn open(path: &Path, options: &TableOptions) -> Result<Evidence> {
 /// When it cannot be read at all.
 pub fn open_any(path: &Path, options: &TableOptions) -> Result<Evidence> {
     match open(path, options) {
-        Err(Error::Unreadable { what, .. }) if !path.is_dir() => {
+        Err(Error::Unreadable {
+            cause: Cause::Damaged | Cause::Unsupported,
+            what,
+            ..
+        }) if !path.is_dir() => {
             let mut evidence = raw::read(path, &Arc::new(Map::open(path)?))?;
             evidence.notes.push(format!("compared as bytes: {what}"));
             Ok(shown(evidence))

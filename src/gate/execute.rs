@@ -337,13 +337,6 @@ impl<'a> Runner<'a> {
         self.put(run, name, masked.text.as_bytes(), wrote)
     }
 
-    /// Whether all there is to compare are words without a digit.
-    pub(super) fn printed_no_number(&self) -> bool {
-        let said = fs::read(self.files(0).join(PRINTED[1])).unwrap_or_default();
-        let digit = said.iter().any(u8::is_ascii_digit);
-        self.printed_only && !self.options.stdout && !digit
-    }
-
     fn put(&self, run: usize, name: &str, text: &[u8], wrote: &mut Wrote) -> Result<()> {
         wrote.compared += 1;
         let path = self.files(run).join(name);

@@ -46,21 +46,14 @@ pub(super) fn inconclusive(report: &mut Report, why: Failure, options: &Options)
 /// The verdict on all runs.
 pub(super) fn settle(report: &mut Report, series: &Series, options: &Options, result: &[Digested]) {
     let done = series.runs.len();
-    let failed: Vec<&str> = report
-        .controls
-        .iter()
-        .filter(|one| !one.passed)
-        .map(|one| one.name.as_str())
-        .collect();
-    if !failed.is_empty() {
-        let reason = format!(
-            "the alarm cannot be trusted: control {} failed",
-            failed.join(", ")
-        );
-        report.set_verdict(Verdict::Inconclusive, "control-failed", reason);
+    if let (Some((code, reason, hint)), None) = (&series.doubt, &series.first) {
+        report.set_verdict(Verdict::Inconclusive, code, reason.clone());
+        report.next.push(hint.clone());
+    } else if let Some(why) = diff::distrust(&report.controls) {
+        report.set_verdict(Verdict::Inconclusive, "control-failed", why);
         report
             .next
-            .push("`--format json` shows what each control expected and observed".into());
+            .push("a tolerance that accepts anything, or a pattern that hides everything, is no check: narrow it".into());
     } else if let Some((run, found)) = &series.first {
         let first = step::first(found, *run);
         let place = first
@@ -75,28 +68,21 @@ pub(super) fn settle(report: &mut Report, series: &Series, options: &Options, re
         report.first_divergence = first;
         report.growth = step::growth(found);
         advise(report, found, options);
-    } else {
-        let worst = series
-            .runs
-            .iter()
-            .map(|run| run.0)
-            .max()
-            .unwrap_or(Verdict::Inconclusive);
+    } else if done > 1 {
+        let verdict = series.tally.verdict();
         let count = series.last.as_ref().map_or(0, |found| found.tensors.len()) as u64;
-        let agreed = if worst == Verdict::Close {
+        let agreed = if verdict == Verdict::Close {
             "within the tolerance"
         } else {
             "bit for bit"
         };
-        let reason = if done > 1 {
-            format!(
-                "{done} runs agreed {agreed} on {} tensors",
-                text::thousands(count)
-            )
-        } else {
-            "the command ran once".into()
-        };
-        report.set_verdict(worst, worst.name(), reason);
+        let reason = format!(
+            "{done} runs agreed {agreed} on {} tensors",
+            text::thousands(count)
+        );
+        report.set_verdict(verdict, verdict.name(), reason);
+    } else {
+        report.set_verdict(Verdict::Identical, "identical", "the command ran once");
     }
     report.claim = claim(report, done);
     let digest = content::digest(result);

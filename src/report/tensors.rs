@@ -22,6 +22,22 @@ pub struct Contents {
     pub layers: Vec<Layer>,
     /// Layers with a difference that are not listed.
     pub layers_not_listed: u64,
+    /// What could not be read on one side or both, and was therefore not compared.
+    #[serde(default)]
+    pub unread: Vec<Unread>,
+}
+
+/// A file, or one tensor of a file, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Its name, as in the list of tensors; empty where a single file was given.
+    pub key: String,
+    /// A stable word for the reason: `damaged`, `unsupported`, `limit`, `out-of-memory`, `io`.
+    pub code: String,
+    /// The reason, with the path.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// How many tensors.
@@ -35,6 +51,9 @@ pub struct Counts {
     pub differing: u64,
     /// Left out by `--only` and `--ignore`.
     pub left_out: u64,
+    /// Not compared, because it could not be read.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 impl Counts {

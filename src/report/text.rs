@@ -128,6 +128,8 @@ fn one(out: &mut String, report: &Report, color: Color) {
     }
     if let Some(contents) = &report.contents {
         tensors::contents(out, contents);
+        let unread: Vec<String> = contents.unread.iter().map(words::unread).collect();
+        capped(out, "unread", &unread);
     }
     runs::growth(out, &report.growth);
     for metric in &report.metrics {

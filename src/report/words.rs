@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::compare::Status;
+use crate::report::tensors::{Outside, Unread};
 use crate::report::text::{bytes, thousands};
 use crate::report::{Divergence, Program, Report, Subject};
 
@@ -59,7 +60,7 @@ pub fn compared(report: &Report) -> Option<String> {
     };
     let counts = &contents.counts;
     let total = counts.identical.saturating_add(counts.not_identical());
-    if total == 0 {
+    if total.saturating_add(counts.unread) == 0 {
         return None;
     }
     let mut text = format!("{} tensors, {}", thousands(total), bytes(compared.bytes));
@@ -67,6 +68,7 @@ pub fn compared(report: &Report) -> Option<String> {
         (counts.identical, "identical"),
         (counts.close, "close"),
         (counts.differing, "differ"),
+        (counts.unread, "could not be read"),
         (counts.left_out, "left out by --only or --ignore"),
     ] {
         if count > 0 {
@@ -80,13 +82,14 @@ pub fn compared(report: &Report) -> Option<String> {
 #[must_use]
 pub fn divergence(divergence: &Divergence) -> Vec<(&'static str, String)> {
     let mut lines = vec![("first", first(divergence))];
-    if let (Status::Dtype | Status::Shape, Some(ours), Some(theirs)) = (
+    if let (Status::Dtype | Status::Shape | Status::Structure, Some(ours), Some(theirs)) = (
         divergence.status,
         &divergence.outline,
         &divergence.candidate_outline,
     ) {
-        lines.push(("reference", format!("{} {:?}", ours.dtype, ours.shape)));
-        lines.push(("candidate", format!("{} {:?}", theirs.dtype, theirs.shape)));
+        let structure = divergence.status == Status::Structure;
+        lines.push(("reference", outline(ours, structure)));
+        lines.push(("candidate", outline(theirs, structure)));
     }
     if let Some(text) = &divergence.text {
         lines.push((
@@ -124,6 +127,25 @@ pub fn divergence(divergence: &Divergence) -> Vec<(&'static str, String)> {
         None => {}
     }
     lines
+}
+
+/// dtype and shape; a property of the structure has no shape.
+#[must_use]
+pub fn outline(outline: &Outside, structure: bool) -> String {
+    if structure {
+        outline.dtype.clone()
+    } else {
+        format!("{} {:?}", outline.dtype, outline.shape)
+    }
+}
+
+/// What could not be read, with its name in a folder.
+#[must_use]
+pub fn unread(unread: &Unread) -> String {
+    match unread.key.as_str() {
+        "" => unread.what.clone(),
+        key => format!("{key}: {}", unread.what),
+    }
 }
 
 /// Where the runs part, and how.

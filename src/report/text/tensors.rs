@@ -5,6 +5,7 @@ use crate::compare::Status;
 use crate::difference::{BUCKETS, SpecialCounts};
 use crate::number::Number;
 use crate::report::tensors::{Contents, Detail, Excepted, Layer, Place, TensorReport};
+use crate::report::words;
 
 /// Tensors shown; the JSON form holds more.
 const MOST_TENSORS: usize = 5;
@@ -40,14 +41,15 @@ pub(super) fn contents(out: &mut String, contents: &Contents) {
 
 fn one(out: &mut String, tensor: &TensorReport) {
     let text = match (&tensor.candidate, tensor.status) {
-        (Some(candidate), _) => format!(
-            "{}: {} {:?} in the reference, {} {:?} in the candidate",
-            tensor.key,
-            tensor.outside.dtype,
-            tensor.outside.shape,
-            candidate.dtype,
-            candidate.shape
-        ),
+        (Some(candidate), status) => {
+            let side = |side| words::outline(side, status == Status::Structure);
+            format!(
+                "{}: {} in the reference, {} in the candidate",
+                tensor.key,
+                side(&tensor.outside),
+                side(candidate)
+            )
+        }
         (None, Status::Missing | Status::Extra) => format!("{}: {}", tensor.key, tensor.status),
         _ => format!(
             "{}: {} {:?}",
