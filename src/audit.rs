@@ -7,8 +7,7 @@ mod options;
 mod place;
 mod settle;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::child;
 use crate::compare::{Comparison, compare};
@@ -21,7 +20,6 @@ use crate::spec::{Capture, Isolation, Spec};
 use crate::tolerance::Tolerance;
 use crate::trace::Trace;
 use crate::verdict::{Verdict, judge};
-use crate::workload::Workload;
 
 pub use options::{Named, Options, World};
 use place::Place;
@@ -56,52 +54,6 @@ pub fn audit(workloads: &[Named], options: &Options, world: &mut World) -> Repor
     match <[Report; 1]>::try_from(reports) {
         Ok([report]) => report,
         Err(reports) => Report::of_many("audit", reports, options.seed),
-    }
-}
-
-/// Audits a workload of the caller's own. Its runs are fresh processes: this program, started again with the same
-/// arguments, which comes here once more and then does not return. So call it early in `main`, and print nothing before.
-pub fn of(workload: &dyn Workload, steps: u64, batch: u64, options: &Options) -> Report {
-    let find = |name: &str| match name {
-        _ if name == workload.name() => Ok(workload),
-        other => Err(Error::Usage(format!(
-            "this program was asked for the workload {other}"
-        ))),
-    };
-    match child::asked_for() {
-        Some(name) if name == workload.name() => {
-            let code = child::serve(find, std::io::stdin(), std::io::stdout());
-            std::process::exit(i32::from(code))
-        }
-        Some(other) => {
-            let skipped = Error::Usage(format!("this process runs only the workload {other}"));
-            return Report::inconclusive("audit", &skipped.to_failure(), options.seed);
-        }
-        None => {}
-    }
-    let named = Named {
-        name: workload.name().into(),
-        steps,
-        batch,
-    };
-    let mut argv: Vec<OsString> = std::env::args_os().collect();
-    let prepared =
-        std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e));
-    let world = prepared.and_then(|program| {
-        argv.splice(..1.min(argv.len()), [program.into_os_string()]);
-        Ok((argv, process::watch()?))
-    });
-    match world {
-        Ok((argv, signals)) => audit(
-            &[named],
-            options,
-            &mut World {
-                argv,
-                signals,
-                progress: &mut |_| {},
-            },
-        ),
-        Err(error) => Report::inconclusive("audit", &error.to_failure(), options.seed),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The command line: flags, their help, and one file a command. The only files that name clap, and the only ones that
 //! print: data on standard output, everything else on standard error.
 
-#[cfg_attr(not(feature = "torch"), path = "cli/audit_absent.rs")]
 mod audit;
 mod config;
 mod diff;

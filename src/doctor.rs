@@ -9,8 +9,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ffi::torch::{self, Cuda};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{CudaHalf, Fingerprint, Libtorch};
 
 /// How a part of the stack is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,13 +72,14 @@ impl Check {
     }
 }
 
-/// Examines everything, in the order in which parts depend on each other.
+/// Examines everything, in the order in which parts depend on each other. `found` is what libtorch says of itself, or why there
+/// is none.
 #[must_use]
-pub fn examine() -> Vec<Check> {
-    let fingerprint = Fingerprint::collect();
+pub fn examine(found: &Result<Libtorch, String>) -> Vec<Check> {
+    let fingerprint = Fingerprint::collect(found);
     let mut checks = vec![
         libtorch(&fingerprint),
-        cuda_half(torch::wake_cuda()),
+        cuda_half(found.as_ref().map(|libtorch| &libtorch.cuda)),
         gpu::driver(&fingerprint),
         gpu::driver_is_new_enough(&fingerprint),
         gpu::cudnn(&fingerprint),
@@ -114,8 +114,7 @@ fn libtorch(fingerprint: &Fingerprint) -> Check {
             reason(fingerprint, "libtorch.version"),
         )
         .remedy(
-            "run `scripts/libtorch` and build with default features; \
-                 `gate`, `diff`, `env` and `report` work without",
+            "run `scripts/libtorch` and build with default features; every command but `audit` works without",
         );
     };
     if version.starts_with(LIBTORCH) {
@@ -130,16 +129,14 @@ fn libtorch(fingerprint: &Fingerprint) -> Check {
     }
 }
 
-fn cuda_half(cuda: &Cuda) -> Check {
+fn cuda_half(cuda: Result<&CudaHalf, &String>) -> Check {
     let name = "libtorch for CUDA";
     match cuda {
-        Cuda::Absent(reason) if !cfg!(feature = "torch") => {
-            Check::new(name, Status::Missing, reason)
-        }
-        Cuda::Loaded => Check::new(name, Status::Ok, "libtorch_cuda.so is loaded"),
-        Cuda::Absent(reason) => Check::new(name, Status::Missing, reason)
+        Err(reason) => Check::new(name, Status::Missing, reason),
+        Ok(CudaHalf::Loaded) => Check::new(name, Status::Ok, "libtorch_cuda.so is loaded"),
+        Ok(CudaHalf::Absent(reason)) => Check::new(name, Status::Missing, reason)
             .remedy("run `scripts/libtorch --cuda`, nothing has to be built again; of the Docker image, take the target `cuda`"),
-        Cuda::Failed(reason) => Check::new(name, Status::Broken, reason)
+        Ok(CudaHalf::Failed(reason)) => Check::new(name, Status::Broken, reason)
             .remedy("run `scripts/libtorch --cuda`, which brings the libraries it needs"),
     }
 }

@@ -27,6 +27,7 @@ use crate::ffi::nvml;
 pub(crate) use libraries::build as build_of;
 use policy::Relevance;
 pub use render::{differences_text, text};
+pub use stack::{CudaHalf, Libtorch};
 
 /// Version of the JSON form. Raised when a key changes its meaning; new keys do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -135,6 +136,12 @@ pub struct Change {
     pub why: String,
 }
 
+/// The builds of the libraries that this process has loaded, and where they are.
+#[must_use]
+pub fn libraries() -> Facts {
+    libraries::facts()
+}
+
 /// Whether `key` can change bits, and why. A key that no table knows can: better a refused comparison than a false one.
 #[must_use]
 pub fn rule(key: &str) -> (Relevance, &'static str) {
@@ -150,16 +157,22 @@ pub fn rule(key: &str) -> (Relevance, &'static str) {
 
 impl Fingerprint {
     /// Looks at everything once. Call it when the process is set up and before it computes, so that every process of
-    /// an audit has loaded the same libraries. Takes milliseconds besides the start of libtorch and of the driver.
+    /// an audit has loaded the same libraries. `libtorch` is what it says of itself, or why nobody was asked. Takes milliseconds
+    /// besides the start of the driver.
     #[must_use]
-    pub fn collect() -> Self {
+    pub fn collect(libtorch: &std::result::Result<Libtorch, String>) -> Self {
         let mut facts = Facts::new();
         facts.extend(stack::own());
-        facts.extend(stack::torch());
+        facts.extend(stack::torch(libtorch));
         facts.extend(stack::driver(nvml::driver()));
         facts.extend(machine::facts(Path::new("/")));
         facts.extend(cgroup::facts(Path::new("/")));
-        facts.extend(libraries::facts());
+        facts.extend(libraries());
+        facts.extend(
+            libtorch
+                .iter()
+                .flat_map(|libtorch| libtorch.libraries.clone()),
+        );
         facts.extend(variables::facts(std::env::vars_os()));
         Self {
             schema_version: SCHEMA_VERSION,

@@ -87,7 +87,10 @@ fn judge(options: &Options, world: &mut World<'_>) -> Result<Report> {
     // The command's, which has settings that this process has not.
     let launch = plan.launch.iter();
     let variables = launch.map(|one| (one.name.clone().into(), one.value.clone().into()));
-    report.fingerprint = Some(Fingerprint::collect().with_variables(variables));
+    report.fingerprint = Some(
+        Fingerprint::collect(&Err("the program's own was not asked".into()))
+            .with_variables(variables),
+    );
     if let Some(why) = nothing(options, &wrote) {
         settle::inconclusive(&mut report, why, options);
     } else {

@@ -47,18 +47,18 @@ fn code(text: &str) -> String {
         .join("\n")
 }
 
-/// The top-level module that a file belongs to. A twin (`…_absent.rs`) stands in for its module in smaller builds.
+/// The top-level module that a file belongs to.
 fn module(file: &str) -> &str {
-    let name = file.split(['/', '.']).next().unwrap();
-    name.strip_suffix("_absent").unwrap_or(name)
+    file.split(['/', '.']).next().unwrap()
 }
 
-/// The modules in the order in which lib.rs declares them.
-fn order() -> Vec<String> {
-    code(&fs::read_to_string(root().join("src/lib.rs")).unwrap())
+/// The modules in the order in which a crate's lib.rs declares them.
+fn order(lib: &str) -> Vec<String> {
+    code(&fs::read_to_string(root().join(lib)).unwrap())
         .lines()
         .filter_map(|line| {
-            line.strip_prefix("pub mod ")?
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            line.strip_prefix("mod ")?
                 .strip_suffix(';')
                 .map(str::to_owned)
         })
@@ -77,22 +77,27 @@ fn only_in(word: &str, allowed: impl Fn(&str) -> bool) {
 
 #[test]
 fn a_module_uses_only_modules_above_it_in_lib_rs() {
-    let order = order();
-    let place = |module: &str| order.iter().position(|other| other == module);
-    for (file, text) in sources() {
-        let Some(own) = place(module(&file)) else {
-            continue;
-        };
-        for used in text.split("crate::").skip(1) {
-            let used: String = used
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            if let Some(other) = place(&used) {
-                assert!(
-                    other <= own,
-                    "src/{file} uses {used}, which stands below it in lib.rs"
-                );
+    for (lib, folder) in [("src/lib.rs", ""), ("src/torch/lib.rs", "torch/")] {
+        let order = order(lib);
+        let place = |module: &str| order.iter().position(|other| other == module);
+        for (file, text) in sources() {
+            let Some(own) = file
+                .strip_prefix(folder)
+                .and_then(|file| place(module(file)))
+            else {
+                continue;
+            };
+            for used in text.split("crate::").skip(1) {
+                let used: String = used
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                if let Some(other) = place(&used) {
+                    assert!(
+                        other <= own,
+                        "src/{file} uses {used}, which stands below it in {lib}"
+                    );
+                }
             }
         }
     }
@@ -110,32 +115,34 @@ fn every_file_is_in_the_map_of_lib_rs_and_every_name_in_the_map_is_a_file() {
                 .map(str::to_owned)
         })
         .collect();
-    assert_eq!(map, order(), "the map and the declarations of lib.rs");
+    assert_eq!(
+        map,
+        order("src/lib.rs"),
+        "the map and the declarations of lib.rs"
+    );
     let files: BTreeSet<String> = sources()
         .iter()
         .map(|(file, _)| module(file).to_owned())
-        .filter(|module| !["lib", "main", "cli"].contains(&module.as_str()))
+        .filter(|module| !["lib", "main", "cli", "torch"].contains(&module.as_str()))
         .collect();
     assert_eq!(
         files,
-        order().into_iter().collect(),
+        order("src/lib.rs").into_iter().collect(),
         "files under src and the map"
     );
 }
 
 #[test]
 fn tensors_stop_at_the_torch_side() {
-    let torch_side = [
-        "device", "record", "train", "workload", "run", "audit", "child",
-    ];
-    let touches = |file: &str| file.starts_with("ffi/torch") || torch_side.contains(&module(file));
-    only_in("tch::", touches);
-    only_in("torch_sys", |file| file.starts_with("ffi/torch"));
+    only_in("tch::", |file| module(file) == "torch");
+    only_in("torch_sys", |file| file.starts_with("torch/ffi"));
 }
 
 #[test]
 fn each_dangerous_thing_has_one_door() {
-    only_in("unsafe ", |file| file.starts_with("ffi"));
+    only_in("unsafe ", |file| {
+        file.starts_with("ffi") || file.starts_with("torch/ffi")
+    });
     only_in("clap", |file| file.starts_with("cli"));
     only_in("nvml_wrapper", |file| {
         file == "ffi/nvml.rs" || file.starts_with("ffi/nvml/")
@@ -144,9 +151,38 @@ fn each_dangerous_thing_has_one_door() {
     only_in("Stdio", |file| module(file) == "process");
     for print in ["print!(", "println!(", "dbg!("] {
         only_in(print, |file| {
-            file == "main.rs" || file.starts_with("cli") || file == "ffi/build.rs"
+            file == "main.rs" || file.starts_with("cli") || file == "torch/build.rs"
         });
     }
+}
+
+/// `samebits` starts in milliseconds and runs anywhere because it links nothing but the C library.
+#[test]
+fn the_parent_links_no_libtorch() {
+    let bytes = fs::read(env!("CARGO_BIN_EXE_samebits")).unwrap();
+    let names: Vec<&[u8]> = needed(&bytes);
+    assert!(!names.is_empty());
+    for name in names {
+        let name = String::from_utf8_lossy(name);
+        let known = ["libc.", "libm.", "libgcc_s.", "ld-linux"];
+        assert!(known.iter().any(|start| name.starts_with(start)), "{name}");
+    }
+}
+
+/// The libraries that an ELF file asks for.
+fn needed(bytes: &[u8]) -> Vec<&[u8]> {
+    use object::elf::{DT_NEEDED, FileHeader64};
+    use object::read::elf::{Dyn, FileHeader};
+    let header = FileHeader64::<object::Endianness>::parse(bytes).unwrap();
+    let endian = header.endian().unwrap();
+    let sections = header.sections(endian, bytes).unwrap();
+    let (entries, strings) = sections.dynamic(endian, bytes).unwrap().unwrap();
+    let strings = sections.strings(endian, bytes, strings).unwrap();
+    entries
+        .iter()
+        .filter(|entry| entry.tag(endian) == DT_NEEDED)
+        .map(|entry| entry.string(endian, strings).unwrap())
+        .collect()
 }
 
 #[test]
@@ -190,7 +226,7 @@ fn the_readmes_tables_are_those_of_the_code() {
         assert!(readme.contains(&line), "README.md lacks: {line}");
     }
     for row in samebits::workload::BUILT_IN {
-        let line = format!("| `{}` | {} |", row.workload.name(), row.summary);
+        let line = format!("| `{}` | {} |", row.name, row.summary);
         assert!(readme.contains(&line), "README.md lacks: {line}");
     }
     for row in samebits::report::format::FORMATS {

@@ -132,7 +132,7 @@ fn no_checkpoint_is_misread() {
         words,
         formats::torch,
     );
-    torch.seeds.extend(fixtures("data", &["model.pt"]));
+    torch.seeds.extend(fixtures("torch/data", &["model.pt"]));
     // A tensor that repeats elements is written out up to LARGEST_REPEATED, on both sides of a comparison and here.
     torch.memory = 4 << 28;
     fuzz(&torch);

@@ -1,7 +1,7 @@
 //! `samebits audit`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -119,9 +119,7 @@ pub fn run(args: &Args) -> Result<u8> {
                 output::say(line);
             }
         };
-        let program =
-            std::env::current_exe().map_err(|e| Error::io("find", Path::new("this program"), e))?;
-        let command = vec![program.into_os_string(), samebits::child::WORD.into()];
+        let command = samebits::runner::command()?;
         let signals = samebits::process::watch()?;
         Ok(audit(
             &workloads,
@@ -153,7 +151,7 @@ fn prepare(args: &Args) -> std::result::Result<(Vec<Named>, Options), Error> {
     };
     let mut workloads: Vec<Named> = Vec::new();
     for row in rows {
-        let name = row.workload.name();
+        let name = row.name;
         if workloads.iter().any(|other| other.name == name) {
             return Err(Error::Usage(format!("the workload {name} was named twice")));
         }

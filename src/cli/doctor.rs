@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<u8> {
-    let checks = examine();
+    let checks = examine(&samebits::runner::libtorch());
     print(&match args.format {
         Format::Text => text(&checks),
         Format::Json => {

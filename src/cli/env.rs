@@ -28,7 +28,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8> {
     let saved = args.against.as_deref().map(load).transpose()?;
-    let mut here = Fingerprint::collect();
+    let mut here = Fingerprint::collect(&samebits::runner::libtorch());
     if args.redact {
         here = here.redacted();
     }

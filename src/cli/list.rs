@@ -62,10 +62,7 @@ fn as_text(wanted: &dyn Fn(Topic) -> bool) -> String {
             let _ = writeln!(
                 out,
                 "{mark} {:12} {:4} steps of {:7}  {}",
-                row.workload.name(),
-                row.steps,
-                row.batch,
-                row.summary
+                row.name, row.steps, row.batch, row.summary
             );
         }
     }
@@ -102,7 +99,7 @@ fn as_json(wanted: &dyn Fn(Topic) -> bool) -> Result<String> {
     document.insert("schema_version".into(), 1.into());
     if wanted(Topic::Workloads) {
         let rows = BUILT_IN.iter().map(|row| {
-            json!({ "name": row.workload.name(), "summary": row.summary, "steps": row.steps, "batch": row.batch, "by_default": row.by_default })
+            json!({ "name": row.name, "summary": row.summary, "steps": row.steps, "batch": row.batch, "by_default": row.by_default })
         });
         document.insert("workloads".into(), rows.collect());
     }

@@ -229,17 +229,4 @@ mod tests {
         assert_ne!(sample(&bytes[1..]), sample(&bytes));
         assert_ne!(sample(b""), sample(b"x"));
     }
-
-    #[cfg(feature = "torch")]
-    #[test]
-    fn the_build_id_of_our_own_libtorch_is_found() {
-        let facts = facts();
-        let id = facts["library.libtorch_cpu.so"]
-            .value()
-            .expect("libtorch_cpu has a build id");
-        assert!(
-            id.len() >= 16 && id.chars().all(|c| c.is_ascii_hexdigit()),
-            "{id}"
-        );
-    }
 }

@@ -46,8 +46,6 @@ impl Rule {
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
     Rule::new("samebits.version", Bits, "its workloads, streams or digests may have changed"),
-    Rule::new("samebits.torch", Bits, "without libtorch the tensor stack is not known"),
-    Rule::new("samebits.nvml", Bits, "without NVML the driver and the GPUs are not known"),
     Rule::new("libtorch.*", Bits, "another build of libtorch has other kernels"),
     Rule::new("cuda.*", Bits, "another CUDA runtime has other kernels, another number of devices splits work otherwise"),
     Rule::new("cudnn.*", Bits, "another cuDNN picks other algorithms"),

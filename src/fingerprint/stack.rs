@@ -1,20 +1,14 @@
 //! The software stack from this program down to the GPUs, as facts.
 
-use super::{Fact, Facts, fact};
-use crate::error::Error;
-use crate::ffi::{nvml, torch};
+use serde::{Deserialize, Serialize};
 
-/// This program, and which of its parts it was built with.
+use super::{Fact, Facts, fact};
+use crate::ffi::nvml;
+
+/// This program.
 pub fn own() -> Facts {
     let version = env!("CARGO_PKG_VERSION");
-    let features = [
-        ("torch", cfg!(feature = "torch")),
-        ("nvml", cfg!(feature = "nvml")),
-    ];
-    let features = features.map(|(name, on)| (format!("samebits.{name}"), on.to_string().into()));
-    let mut facts = Facts::from(features);
-    facts.insert("samebits.version".into(), version.into());
-    facts
+    Facts::from([("samebits.version".into(), version.into())])
 }
 
 /// What libtorch calls a fact, and what it is called here.
@@ -42,14 +36,37 @@ const THREAD_FACTS: &[(&str, &str)] = &[
     ("ATen parallel backend", "threads.backend"),
 ];
 
+/// Answers by name, each a value or the reason why there is none.
+pub type Answers = Vec<(String, std::result::Result<String, String>)>;
+
+/// What libtorch says of itself, as a process that links it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Libtorch {
+    /// The answers, or the reason why nothing was answered.
+    pub answers: std::result::Result<Answers, String>,
+    /// What became of its CUDA half.
+    pub cuda: CudaHalf,
+    /// The builds of the libraries that its process has loaded.
+    pub libraries: Facts,
+}
+
+/// What became of the attempt to load libtorch's CUDA half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CudaHalf {
+    /// Loaded; whether there is a GPU is another question.
+    Loaded,
+    /// This libtorch is built for CPUs only.
+    Absent(String),
+    /// There, but the dynamic linker refused it, for this reason.
+    Failed(String),
+}
+
 /// libtorch, its threads and the CUDA libraries it brings.
-pub fn torch() -> Facts {
-    let answers = torch::facts().map_err(|error| match error {
-        Error::Torch { message, .. } => message,
-        other => other.to_string(),
-    });
+pub fn torch(libtorch: &std::result::Result<Libtorch, String>) -> Facts {
     let ask = |name: &str| -> std::result::Result<String, String> {
-        let answers = answers.as_ref().map_err(Clone::clone)?;
+        let libtorch = libtorch.as_ref().map_err(Clone::clone)?;
+        let answers = libtorch.answers.as_ref().map_err(Clone::clone)?;
         let found = answers.iter().find(|(found, _)| found == name);
         let (_, answer) = found.ok_or("libtorch was not asked")?;
         // libtorch explains itself at length; the first sentence is the reason.
@@ -75,9 +92,12 @@ pub fn torch() -> Facts {
     for (line, key) in THREAD_FACTS {
         facts.insert((*key).into(), fact(threads(line)));
     }
-    let cuda = match torch::wake_cuda() {
-        torch::Cuda::Loaded => Ok("loaded".into()),
-        torch::Cuda::Absent(reason) | torch::Cuda::Failed(reason) => Err(reason.clone()),
+    let cuda = match libtorch {
+        Err(reason) => Err(reason.clone()),
+        Ok(libtorch) => match &libtorch.cuda {
+            CudaHalf::Loaded => Ok("loaded".into()),
+            CudaHalf::Absent(reason) | CudaHalf::Failed(reason) => Err(reason.clone()),
+        },
     };
     facts.insert("cuda.library".into(), fact(cuda));
     facts
